@@ -1,0 +1,120 @@
+"""What can go wrong in the controller. Messages are for logs; people are told by ``code``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from remote_runner.protocol import Reason as RunnerReason
+
+
+class ControllerError(Exception):
+    """Base of everything raised on purpose here. The message defaults to the docstring."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+
+# --- what a user did or asked for ------------------------------------------------------------
+
+
+class UserError(ControllerError):
+    """Something a user can mend. ``code`` names the text that says how, ``data`` fills it."""
+
+    code = "error"
+
+    def __init__(self, message: str | None = None, **data: str | int | float) -> None:
+        super().__init__(message)
+        self.data: Mapping[str, str | int | float] = data
+
+
+class BadVideo(UserError):
+    """The file cannot be processed; ``code`` is the runner's reason."""
+
+    def __init__(self, reason: RunnerReason, detail: str, **data: str | int | float) -> None:
+        super().__init__(f"{reason}: {detail}", **data)
+        self.reason = reason
+        self.code = reason.value
+
+
+class BadTask(UserError):
+    """The settings of the job do not make sense together."""
+
+    code = "bad_task"
+
+
+class BadPath(UserError):
+    """A storage path that may not be read: it leaves the storage or is not well formed."""
+
+    code = "bad_path"
+
+
+class NoSuchFile(UserError):
+    """There is nothing at this storage path."""
+
+    code = "no_such_file"
+
+
+class StorageFull(UserError):
+    """There is not enough free space for this file and its result."""
+
+    code = "storage_full"
+
+
+class NoSuchJob(UserError):
+    """There is no such job, or it is not this user's."""
+
+    code = "no_such_job"
+
+
+class TooLate(UserError):
+    """The job is no longer in a state in which this can be done."""
+
+    code = "too_late"
+
+
+class TooManyJobs(UserError):
+    """This user has as many jobs waiting as one may have."""
+
+    code = "too_many_jobs"
+
+
+# --- settings and start ----------------------------------------------------------------------
+
+
+class SettingsError(ControllerError):
+    """One or more settings are wrong; ``problems`` has a line for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class AlreadyRunning(ControllerError):
+    """Another process holds this data directory."""
+
+
+class DatabaseError(ControllerError):
+    """The database cannot be used as it is."""
+
+
+# --- signals of the provider and storage layers ----------------------------------------------
+
+
+class ProviderError(ControllerError):
+    """The provider refused clearly: nothing was created or changed."""
+
+
+class Unclear(ControllerError):
+    """The outcome is not known. Nothing may be concluded from it."""
+
+
+class NoCapacity(ProviderError):
+    """There is no machine to be had under the limits at this moment."""
+
+
+class StorageError(ControllerError):
+    """Storage could not be read or written."""
+
+
+class NotStored(StorageError):
+    """There is no such object."""

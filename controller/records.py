@@ -1,0 +1,254 @@
+"""Rows as frozen records: what the store returns and the front ends show."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from controller.states import AnyReason, AttemptState, JobState, MachineState, parse_reason
+from remote_runner.protocol import Facts, Phase, Result, Status, Task, from_json
+
+Row = Mapping[str, Any]
+
+
+class _Record:
+    """Builds a frozen dataclass from a row; ``_read`` converts the columns that need it."""
+
+    @classmethod
+    def from_row(cls, row: Row) -> Self:
+        names = (item.name for item in dataclasses.fields(cls))  # type: ignore[arg-type]
+        return cls(**{name: cls._read(name, row[name]) for name in names})
+
+    @classmethod
+    def _read(cls, name: str, value: Any) -> Any:
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks: a Telegram user id, or 0 for the terminal."""
+
+    user: int
+    admin: bool = False
+
+
+TERMINAL = Actor(0, admin=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Where a job comes from. The same ``key`` again finds the same job."""
+
+    key: str
+    owner: int
+    chat: int | None = None
+    language: str = "en"
+    reply_to: int | None = None
+    """The chat message that asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(_Record):
+    """One video that somebody wants processed."""
+
+    id: str
+    """ULID; its last six characters name the result."""
+    request_key: str
+    """What the front end knows the request by; unique, so that a repeat finds the same job."""
+    owner: int
+    """Telegram user id, or 0 for the terminal."""
+    chat: int | None
+    reply_to: int | None
+    language: str
+    state: JobState
+    version: int
+    task: Task
+    source_key: str
+    """Where the input is in storage."""
+    source_name: str
+    """The name the user knows it by: untrusted text, never a path."""
+    source_bytes: int
+    source_is_ours: bool
+    """True for an upload, which is pruned; false for what the user put in storage."""
+    facts: Facts
+    created_at: float
+    deadline_at: float
+    """When a draft, a hold, the queue or the run is given up."""
+    started_at: float | None
+    """When the user pressed Start."""
+    ended_at: float | None
+    cancel_requested_at: float | None
+    not_before: float
+    """A retry waits until then."""
+    attempts: int
+    reason: AnyReason | None
+    detail: str
+    output_key: str | None
+    output_bytes: int | None
+    output_sha256: str | None
+    sha256_by: str | None
+    """Who computed the hash: ``controller`` or ``runner``."""
+    result: Result | None
+    cost_usd: float
+
+    @classmethod
+    def _read(cls, name: str, value: Any) -> Any:
+        if value is None:
+            return None
+        match name:
+            case "state":
+                return JobState(value)
+            case "task":
+                return from_json(Task, value)
+            case "facts":
+                return from_json(Facts, value)
+            case "result":
+                return from_json(Result, value)
+            case "reason":
+                return parse_reason(value)
+            case "source_is_ours":
+                return bool(value)
+        return value
+
+    @property
+    def short_id(self) -> str:
+        """The last six characters, lower case: what people and file names use."""
+        return self.id[-6:].lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt(_Record):
+    """One run of a job on a machine. Its number is the fence: an older one cannot publish."""
+
+    job: str
+    number: int
+    machine: str
+    state: AttemptState
+    version: int
+    assigned_at: float
+    started_at: float | None
+    """First heartbeat for this attempt, by the controller's clock."""
+    seen_at: float | None
+    """When its status last changed, by the controller's clock."""
+    ended_at: float | None
+    deadline_at: float
+    status: Status | None
+    reason: AnyReason | None
+    detail: str
+
+    @classmethod
+    def _read(cls, name: str, value: Any) -> Any:
+        if value is None:
+            return None
+        match name:
+            case "state":
+                return AttemptState(value)
+            case "status":
+                return from_json(Status, value)
+            case "reason":
+                return parse_reason(value)
+        return value
+
+    @property
+    def phase(self) -> Phase:
+        return self.status.phase if self.status else Phase.STARTING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine(_Record):
+    """One rented machine, or one local process."""
+
+    id: str
+    label: str
+    provider: str
+    state: MachineState
+    version: int
+    instance: str | None
+    """The provider's id, unknown until the create call is answered."""
+    name: str
+    """What people call it: the GPU's or CPU's name."""
+    usd_per_hour: float
+    reserved_usd: float
+    created_at: float
+    expires_at: float
+    """When it ends by itself."""
+    booted_at: float | None
+    idle_since: float | None
+    retire_requested_at: float | None
+    retire_reason: str
+    absent_since: float | None
+    """Since when complete listings do not show it."""
+    absences: int
+    """How many complete listings in a row did not show it."""
+    destroyed_at: float | None
+    """When a destroy call was answered with "gone"."""
+    gone_at: float | None
+    orders_sequence: int
+
+    @classmethod
+    def _read(cls, name: str, value: Any) -> Any:
+        return MachineState(value) if name == "state" else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(_Record):
+    """One thing that happened to a job: the outbox that front ends read with a cursor."""
+
+    id: int
+    at: float
+    job: str
+    kind: str
+    """``drafted``, ``held``, ``queued``, ``assigned``, ``started``, ``phase``, ``retrying``,
+    ``cancelling``, ``done``, ``failed``, ``cancelled``."""
+    data: Mapping[str, Any]
+
+    @classmethod
+    def _read(cls, name: str, value: Any) -> Any:
+        return json.loads(value) if name == "data" else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card(_Record):
+    """The one message in a chat that shows a job and is edited while it runs."""
+
+    job: str
+    chat: int
+    message: int | None
+    """None until it was sent."""
+    shown: str
+    """Fingerprint of the content last shown: the same content is not sent again."""
+    finished: bool
+    """The terminal content is shown and the result delivered."""
+    delivering_at: float | None
+    """Set before a result is sent: found set after a restart, the send is repeated."""
+
+    @classmethod
+    def _read(cls, name: str, value: Any) -> Any:
+        return bool(value) if name == "finished" else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update(_Record):
+    """One update of the chat platform, kept before it is confirmed to the platform."""
+
+    id: int
+    received_at: float
+    body: str
+    tries: int
+    handled_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a job is expected to take."""
+
+    seconds: float
+    usd: float
+    frames_out: int
+    width: int
+    height: int
+    measured: bool
+    """True where it rests on earlier runs on this kind of machine, false where on a formula."""

@@ -1,0 +1,154 @@
+"""Settings from the environment or a ``.env`` file, validated once, all mistakes at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from dotenv import dotenv_values
+
+from controller.errors import SettingsError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the controller needs to know. Money in US dollars, times in seconds, GB are 10⁹."""
+
+    provider: str = "local"
+    storage: str = "folder"
+    data_dir: Path = Path("data")
+    max_price: float = 0.10
+    job_budget: float = 1.00
+    day_budget: float = 5.00
+    max_input_gb: float = 20.0
+    max_input_min: float = 240.0
+    job_timeout_s: float = 7200.0
+    poll_s: float = 10.0
+    idle_s: float = 120.0
+    max_machines: int = 4
+    model: str = "auto"
+    device: str = "auto"
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Every secret value, for the log filter; never shown."""
+
+    @property
+    def max_input_bytes(self) -> int:
+        return int(self.max_input_gb * 1e9)
+
+    @property
+    def database(self) -> Path:
+        return self.data_dir / "noxfvr.db"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def work_dir(self) -> Path:
+        return self.data_dir / "work"
+
+    @property
+    def storage_dir(self) -> Path:
+        return self.data_dir / "storage"
+
+
+SECRET_NAMES = (
+    "TELEGRAM_BOT_TOKEN",
+    "VAST_API_KEY",
+    "B2_KEY",
+    "B2_SECRET",
+    "NOXFVR_WEBHOOK_SECRET",
+)
+
+
+def read_environment(env_file: Path = Path(".env")) -> dict[str, str]:
+    """The process's environment over the ``.env`` file; empty values count as unset."""
+    merged = {**dotenv_values(env_file), **os.environ}
+    return {name: value for name, value in merged.items() if value}
+
+
+def load_settings(env: Mapping[str, str]) -> Settings:
+    """Validate; :class:`SettingsError` has every mistake at once."""
+    reader = Reader(env)
+    provider = reader.choice("NOXFVR_PROVIDER", "local", ("local",))
+    settings = {
+        "provider": provider,
+        "storage": reader.choice("NOXFVR_STORAGE", "folder", ("folder",)),
+        "data_dir": Path(env.get("NOXFVR_DATA_DIR", "data")).absolute(),
+        "max_price": reader.number("NOXFVR_MAX_PRICE", 0.10, low=0, high=100),
+        "job_budget": reader.number("NOXFVR_JOB_BUDGET", 1.00, low=0, high=10_000),
+        "day_budget": reader.number("NOXFVR_DAY_BUDGET", 5.00, low=0, high=100_000),
+        "max_input_gb": reader.number("NOXFVR_MAX_INPUT_GB", 20, low=0.000_001, high=1000),
+        "max_input_min": reader.number("NOXFVR_MAX_INPUT_MIN", 240, low=0.01, high=10_000),
+        "job_timeout_s": reader.number("NOXFVR_JOB_TIMEOUT", 7200, low=1, high=30 * 86400),
+        # a folder and a local process cost nothing to look at
+        "poll_s": reader.number(
+            "NOXFVR_POLL_S", 1 if provider == "local" else 10, low=0.05, high=600
+        ),
+        "idle_s": reader.number("NOXFVR_IDLE_S", 120, low=0, high=86400),
+        "max_machines": reader.whole("NOXFVR_MAX_MACHINES", 4, low=1, high=1000),
+        "model": env.get("NOXFVR_MODEL", "auto"),
+        "device": reader.choice("NOXFVR_DEVICE", "auto", ("auto", "cuda", "cpu")),
+        "secrets": tuple(env[name] for name in SECRET_NAMES if name in env),
+    }
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return Settings(**settings)  # type: ignore[arg-type]
+
+
+class Reader:
+    """Reads typed values by name and collects what is wrong with them in ``problems``."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.env = env
+        self.problems: list[str] = []
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self.env.get(name, default)
+        if value not in allowed:
+            self.problems.append(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+        return value
+
+    def number(self, name: str, default: float, *, low: float, high: float) -> float:
+        return self._parse(name, default, float, "a number", low=low, high=high)
+
+    def whole(self, name: str, default: int, *, low: int, high: int) -> int:
+        return self._parse(name, default, int, "a whole number", low=low, high=high)
+
+    def ids(self, name: str) -> frozenset[int]:
+        """Numeric ids, comma separated."""
+        parts = [part.strip() for part in self.env.get(name, "").split(",") if part.strip()]
+        wrong = [part for part in parts if not part.lstrip("-").isdecimal()]
+        if wrong:
+            self.problems.append(f"{name} must be numeric ids, comma separated, not {wrong[0]!r}")
+        return frozenset(int(part) for part in parts if part not in wrong)
+
+    def flag(self, name: str) -> bool:
+        return self.choice(name, "false", ("true", "false", "1", "0")) in ("true", "1")
+
+    def _parse(
+        self,
+        name: str,
+        default: T,
+        kind: Callable[[str], T],
+        what: str,
+        *,
+        low: float,
+        high: float,
+    ) -> T:
+        text = self.env.get(name)
+        if text is None:
+            return default
+        try:
+            value = kind(text)
+        except ValueError:
+            self.problems.append(f"{name} must be {what}, not {text!r}")
+            return default
+        if not low <= value <= high:  # type: ignore[operator]
+            self.problems.append(f"{name} must be from {low:g} to {high:g}, not {text}")
+        return value
