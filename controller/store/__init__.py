@@ -1,0 +1,57 @@
+"""The only SQL of the project: one database, a part of it for each subject.
+
+Everything here is synchronous and quick. A move that touches several rows is wrapped by its
+caller in :meth:`Store.transaction`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from controller.store.chats import Cards, Events, Inbox, Preferences
+from controller.store.database import Database
+from controller.store.jobs import Attempts, Jobs
+from controller.store.machines import Machines, Speeds
+
+__all__ = ["Store"]
+
+
+class Store:
+    """All tables behind one connection."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float]) -> None:
+        self._db = Database(path, clock=clock)
+        self.jobs = Jobs(self._db)
+        self.attempts = Attempts(self._db)
+        self.machines = Machines(self._db)
+        self.speeds = Speeds(self._db)
+        self.events = Events(self._db)
+        self.inbox = Inbox(self._db)
+        self.cards = Cards(self._db)
+        self.preferences = Preferences(self._db)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._db.transaction()
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after every commit of this process."""
+        self._db.listeners.append(listener)
+
+    @property
+    def deployment(self) -> str:
+        """Eight characters that tell this database's machines from everybody else's."""
+        with self._db.transaction():
+            row = self._db.row("SELECT value FROM meta WHERE name = 'deployment'")
+            if row:
+                return str(row["value"])
+            alphabet = string.ascii_lowercase + string.digits
+            value = "".join(secrets.choice(alphabet) for _ in range(8))
+            self._db.run("INSERT INTO meta VALUES ('deployment', :value)", value=value)
+        return value
+
+    def close(self) -> None:
+        self._db.close()

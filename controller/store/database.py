@@ -1,0 +1,107 @@
+"""One connection to SQLite, made durable, and the transactions on it.
+
+Called synchronously on the event loop: a transition costs well under a millisecond, and with no
+``async def`` below this line no ``await`` can sit inside a transaction.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
+
+from controller.errors import DatabaseError
+from controller.migrations import migrations
+
+#: Older releases can lose committed transactions when two connections checkpoint at once.
+FIRST_SAFE_SQLITE = (3, 51, 3)
+
+Row = Mapping[str, Any]
+
+
+class Database:
+    """Opens, migrates and checks the file; errors are :class:`DatabaseError`."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.listeners: list[Callable[[], None]] = []
+        """Called after every commit."""
+        self._depth = 0
+        check_sqlite(sqlite3.sqlite_version_info)
+        try:
+            self._db = sqlite_utils.Database(path)
+            self._configure()
+            migrations.apply(self._db)
+        except sqlite3.Error as error:
+            raise DatabaseError(f"{path.name} cannot be opened: {error}") from error
+        path.chmod(0o600)
+
+    def _configure(self) -> None:
+        # the migrations of a second process wait for the first's
+        for pragma in (
+            "busy_timeout=10000",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "wal_autocheckpoint=1000",
+        ):
+            self._db.execute(f"PRAGMA {pragma}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """``BEGIN IMMEDIATE`` … ``COMMIT``; inside another one it is part of that."""
+        if self._depth:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        self._depth = 1
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.conn.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        finally:
+            self._depth = 0
+        for listener in self.listeners:
+            listener()
+
+    def rows(self, sql: str, **values: Any) -> list[Row]:
+        """Rows of a query, or of a statement with ``RETURNING`` inside a transaction."""
+        return list(self._db.query(sql, values))
+
+    def row(self, sql: str, **values: Any) -> Row | None:
+        return next(iter(self.rows(sql, **values)), None)
+
+    def one(self, sql: str, **values: Any) -> Row:
+        """The row that such a statement always has."""
+        row = self.row(sql, **values)
+        if row is None:
+            raise DatabaseError(f"no row from: {sql}")
+        return row
+
+    def run(self, sql: str, **values: Any) -> int:
+        """A statement without rows; returns how many it changed."""
+        return int(self._db.execute(sql, values).rowcount)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def check_sqlite(version: tuple[int, ...]) -> None:
+    """Refuse a release with the WAL-reset bug (fixed in 3.51.3, and in 3.44.6 and 3.50.7)."""
+    backported = version[:2] in ((3, 44), (3, 50)) and version >= (
+        (3, 44, 6) if version[:2] == (3, 44) else (3, 50, 7)
+    )
+    if version >= FIRST_SAFE_SQLITE or backported or "NOXFVR_ALLOW_OLD_SQLITE" in os.environ:
+        return
+    raise DatabaseError(
+        f"SQLite {'.'.join(map(str, version))} can lose committed data; "
+        "install pysqlite3>=0.6.1, which brings a newer one"
+    )

@@ -1,0 +1,216 @@
+"""Jobs and their attempts in SQL: every move is guarded by the states it may come from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from controller.records import Attempt, Job
+from controller.states import ATTEMPT_MOVES, JOB_MOVES, AttemptState, JobState
+from controller.store.database import Database
+from remote_runner.protocol import Facts, Result, Status, Task, to_json
+
+
+class Jobs:
+    """Reads and moves jobs; each move writes its event in the same transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def add(self, job: Job, event: str) -> Job:
+        """Insert, or return the job that the same request made before."""
+        with self._db.transaction():
+            known = self.by_request(job.request_key)
+            if known:
+                return known
+            columns = (
+                "id", "request_key", "owner", "chat", "reply_to", "language", "state",
+                "source_key", "source_name", "source_bytes", "source_is_ours", "created_at",
+                "deadline_at", "started_at",
+            )  # fmt: skip
+            values = {name: getattr(job, name) for name in columns}
+            values |= {"task": to_json(job.task), "facts": to_json(job.facts)}
+            names = ", ".join(values)
+            self._db.run(
+                f"INSERT INTO jobs ({names}) VALUES ({', '.join(f':{n}' for n in values)})",
+                **values,
+            )
+            self.record(job.id, event)
+        return self.get(job.id)
+
+    def get(self, job_id: str) -> Job:
+        row = self._db.row("SELECT * FROM jobs WHERE id = :id", id=job_id)
+        if row is None:
+            raise KeyError(job_id)
+        return Job.from_row(row)
+
+    def by_request(self, key: str) -> Job | None:
+        row = self._db.row("SELECT * FROM jobs WHERE request_key = :key", key=key)
+        return Job.from_row(row) if row else None
+
+    def by_suffix(self, suffix: str) -> list[Job]:
+        """Jobs whose id ends like this, whatever the case; ids of 6 to 26 characters."""
+        rows = self._db.rows(
+            "SELECT * FROM jobs WHERE substr(id, -:length) = :suffix",
+            length=len(suffix), suffix=suffix.upper(),
+        )  # fmt: skip
+        return [Job.from_row(row) for row in rows]
+
+    def select(
+        self,
+        *,
+        states: Collection[JobState] = tuple(JobState),
+        owner: int | None = None,
+        limit: int = 1000,
+        offset: int = 0,
+        newest_first: bool = False,
+    ) -> list[Job]:
+        order = "DESC" if newest_first else "ASC"
+        rows = self._db.rows(
+            f"""SELECT * FROM jobs
+                WHERE state IN (SELECT value FROM json_each(:states))
+                  AND (:owner IS NULL OR owner = :owner)
+                ORDER BY created_at {order}, id {order} LIMIT :limit OFFSET :offset""",
+            states=json.dumps(list(states)), owner=owner, limit=limit, offset=offset,
+        )  # fmt: skip
+        return [Job.from_row(row) for row in rows]
+
+    def move(
+        self,
+        job: Job,
+        to: JobState,
+        *,
+        event: str,
+        data: dict[str, Any] | None = None,
+        **columns: Any,
+    ) -> Job | None:
+        """Move a job as it was read; None when somebody was faster: look again."""
+        if to not in JOB_MOVES[job.state]:
+            raise ValueError(f"a job never moves from {job.state} to {to}")
+        with self._db.transaction():
+            row = self._update(job, state=to, **columns)
+            if row is None:
+                return None
+            self.record(job.id, event, data)
+        return Job.from_row(row)
+
+    def change(
+        self,
+        job: Job,
+        *,
+        event: str | None = None,
+        data: dict[str, Any] | None = None,
+        **columns: Any,
+    ) -> Job | None:
+        """Change columns of a job as it was read, without moving it; None as in :meth:`move`."""
+        with self._db.transaction():
+            row = self._update(job, **columns)
+            if row is None:
+                return None
+            if event:
+                self.record(job.id, event, data)
+        return Job.from_row(row)
+
+    def record(self, job_id: str, kind: str, data: dict[str, Any] | None = None) -> None:
+        """Append to the outbox; always inside the transaction of what it tells."""
+        self._db.run(
+            "INSERT INTO events (at, job, kind, data) VALUES (:at, :job, :kind, :data)",
+            at=self._db.clock(), job=job_id, kind=kind, data=json.dumps(data or {}),
+        )  # fmt: skip
+
+    def position(self, job: Job) -> int:
+        """1 for the job that is next in the queue."""
+        row = self._db.one(
+            """SELECT count(*) AS n FROM jobs
+               WHERE state = 'queued' AND (started_at, id) < (:started_at, :id)""",
+            started_at=job.started_at, id=job.id,
+        )  # fmt: skip
+        return 1 + int(row["n"])
+
+    def queue(self) -> list[Job]:
+        """Queued jobs whose wait is over, in the order in which they were started."""
+        rows = self._db.rows(
+            """SELECT * FROM jobs WHERE state = 'queued' AND not_before <= :now
+               ORDER BY started_at, id""",
+            now=self._db.clock(),
+        )
+        return [Job.from_row(row) for row in rows]
+
+    def unpruned(self, ended_before: float) -> list[Job]:
+        """Jobs that ended before and whose leftovers are still in storage."""
+        rows = self._db.rows(
+            "SELECT * FROM jobs WHERE ended_at < :before AND pruned_at IS NULL LIMIT 100",
+            before=ended_before,
+        )
+        return [Job.from_row(row) for row in rows]
+
+    def set_pruned(self, job_id: str) -> None:
+        with self._db.transaction():
+            self._db.run(
+                "UPDATE jobs SET pruned_at = :now WHERE id = :id", now=self._db.clock(), id=job_id
+            )
+
+    def _update(self, job: Job, **columns: Any) -> Any:
+        columns = {name: _plain(value) for name, value in columns.items()}
+        assignments = ", ".join(f"{name} = :{name}" for name in columns)
+        return self._db.row(
+            f"""UPDATE jobs SET {assignments}, version = version + 1
+                WHERE id = :_id AND state = :_state AND version = :_version RETURNING *""",
+            **columns, _id=job.id, _state=job.state, _version=job.version,
+        )  # fmt: skip
+
+
+class Attempts:
+    """Reads and moves attempts."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def add(self, job: Job, machine: str, deadline_at: float) -> Attempt:
+        row = self._db.one(
+            """INSERT INTO attempts (job, number, machine, state, assigned_at, deadline_at)
+               VALUES (:job, :number, :machine, 'assigned', :now, :deadline_at) RETURNING *""",
+            job=job.id, number=job.attempts, machine=machine, now=self._db.clock(),
+            deadline_at=deadline_at,
+        )  # fmt: skip
+        return Attempt.from_row(row)
+
+    def of_job(self, job_id: str) -> list[Attempt]:
+        """All attempts of a job, oldest first."""
+        rows = self._db.rows("SELECT * FROM attempts WHERE job = :job ORDER BY number", job=job_id)
+        return [Attempt.from_row(row) for row in rows]
+
+    def open_on(self, machine_id: str) -> Attempt | None:
+        row = self._db.row(
+            "SELECT * FROM attempts WHERE machine = :m AND state IN ('assigned', 'running')",
+            m=machine_id,
+        )
+        return Attempt.from_row(row) if row else None
+
+    def count_on(self, machine_id: str) -> int:
+        row = self._db.one("SELECT count(*) AS n FROM attempts WHERE machine = :m", m=machine_id)
+        return int(row["n"])
+
+    def move(self, attempt: Attempt, to: AttemptState, **columns: Any) -> Attempt | None:
+        if to not in ATTEMPT_MOVES[attempt.state]:
+            raise ValueError(f"an attempt never moves from {attempt.state} to {to}")
+        return self.change(attempt, state=to, **columns)
+
+    def change(self, attempt: Attempt, **columns: Any) -> Attempt | None:
+        """Change an attempt as it was read; None when somebody was faster."""
+        columns = {name: _plain(value) for name, value in columns.items()}
+        assignments = ", ".join(f"{name} = :{name}" for name in columns)
+        with self._db.transaction():
+            row = self._db.row(
+                f"""UPDATE attempts SET {assignments}, version = version + 1
+                    WHERE job = :_job AND number = :_number AND state = :_state
+                      AND version = :_version RETURNING *""",
+                **columns, _job=attempt.job, _number=attempt.number, _state=attempt.state,
+                _version=attempt.version,
+            )  # fmt: skip
+        return Attempt.from_row(row) if row else None
+
+
+def _plain(value: Any) -> Any:
+    return to_json(value) if isinstance(value, (Task, Facts, Result, Status)) else value
