@@ -145,6 +145,23 @@ class Jobs:
         )
         return [Job.from_row(row) for row in rows]
 
+    def is_source_wanted(self, job: Job) -> bool:
+        """Whether another job, a retry for instance, may still read the same input."""
+        row = self._db.row(
+            """SELECT id FROM jobs
+               WHERE source_key = :key AND id != :id AND pruned_at IS NULL LIMIT 1""",
+            key=job.source_key, id=job.id,
+        )  # fmt: skip
+        return row is not None
+
+    def exists(self, job_id: str) -> bool:
+        return self._db.row("SELECT id FROM jobs WHERE id = :id", id=job_id) is not None
+
+    def is_kept(self, job_id: str) -> bool:
+        """Whether the input and leftovers of a job have not been pruned."""
+        row = self._db.row("SELECT pruned_at FROM jobs WHERE id = :id", id=job_id)
+        return row is not None and row["pruned_at"] is None
+
     def set_pruned(self, job_id: str) -> None:
         with self._db.transaction():
             self._db.run(

@@ -1,0 +1,221 @@
+"""How a video becomes a job: fetched or found, probed, put into storage, written down as a draft.
+
+Whatever goes wrong, nothing is left behind: no file, no row. The same request again finds the job
+it made before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ulid import ULID
+
+from controller import policy
+from controller.errors import (
+    BadTask,
+    BadVideo,
+    NoSuchFile,
+    NotStored,
+    StorageFull,
+    TooManyJobs,
+)
+from controller.probe import Limits, probe
+from controller.records import Job, Request
+from controller.settings import Settings
+from controller.states import JobState
+from controller.storage.base import VIDEO_SUFFIXES, Storage
+from controller.store import Store
+from remote_runner.protocol import Facts, Reason, Task
+
+_WAITING = (JobState.DRAFT, JobState.HELD, JobState.QUEUED, JobState.RUNNING)
+
+#: A result is about as large as this many times its input: the space that a job must find.
+_SPACE_FACTOR = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """An input that lies in storage."""
+
+    job_id: str
+    name: str
+    key: str
+    facts: Facts
+    is_ours: bool
+
+
+class Intake:
+    """Accepts videos; everything it raises is a :class:`~controller.errors.UserError`."""
+
+    def __init__(
+        self, *, store: Store, storage: Storage, settings: Settings, clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._storage = storage
+        self._settings = settings
+        self._clock = clock
+
+    async def accept_upload(
+        self,
+        request: Request,
+        *,
+        name: str,
+        size: int | None,
+        fetch: Callable[[Path], Awaitable[None]],
+        task: Task | None = None,
+    ) -> Job:
+        """A file that ``fetch`` writes to the path it is given. Size in bytes as declared."""
+        known = self._known(request)
+        if known:
+            return known
+        await self._require_fit(size or 0)
+        async with self._temporary_file() as path:
+            await fetch(path)
+            return await self._add_file(request, name, path, task, move=True)
+
+    async def accept_local(self, request: Request, *, path: Path, task: Task | None = None) -> Job:
+        """A file of this computer, which stays where it is."""
+        known = self._known(request)
+        if known:
+            return known
+        size = await asyncio.to_thread(lambda: path.stat().st_size)
+        await self._require_fit(size)
+        return await self._add_file(request, path.name, path, task, move=False)
+
+    async def accept_stored(self, request: Request, *, path: str, task: Task | None = None) -> Job:
+        """An object in storage, as the user names it; it stays the user's."""
+        known = self._known(request)
+        if known:
+            return known
+        task = self.check_task(task)
+        key = self._storage.parse(path)
+        try:
+            entry = await self._storage.stat(key)
+            await self._require_fit(entry.bytes)
+            async with self._storage.local_file(key) as file:
+                facts = await probe(file, self._limits())
+        except NotStored:
+            raise NoSuchFile(f"nothing at {key}", path=path) from None
+        name = key.rpartition("/")[2]
+        source = _Source(job_id=str(ULID()), name=name, key=key, facts=facts, is_ours=False)
+        return self._add(request, source, task)
+
+    async def stored_videos(self, prefix: str) -> list[str]:
+        """Keys of the videos below a prefix as the user names it, sorted."""
+        key = self._storage.parse(prefix.rstrip("/"))
+        entries = await self._storage.entries(f"{key}/")
+        suffixes = VIDEO_SUFFIXES
+        return [each.key for each in entries if Path(each.key).suffix.lower() in suffixes]
+
+    def check_task(self, task: Task | None) -> Task:
+        """With the deployment's model where the task leaves it open; :class:`BadTask`."""
+        task = task or Task()
+        problems = task.problems()
+        if problems:
+            raise BadTask("; ".join(problems), problem=problems[0])
+        if task.model == "auto" and self._settings.model != "auto":
+            return dataclasses.replace(task, model=self._settings.model)
+        return task
+
+    async def _add_file(
+        self, request: Request, name: str, path: Path, task: Task | None, *, move: bool
+    ) -> Job:
+        task = self.check_task(task)
+        facts = await probe(path, self._limits())
+        job_id = str(ULID())
+        key = policy.upload_key(job_id, name)
+        await self._storage.put_file(key, path, move=move)
+        try:
+            source = _Source(job_id=job_id, name=name, key=key, facts=facts, is_ours=True)
+            job = self._add(request, source, task)
+        except BaseException:
+            await self._storage.delete(key)
+            raise
+        if job.id != job_id:  # the same request was accepted meanwhile
+            await self._storage.delete(key)
+        return job
+
+    def _add(self, request: Request, source: _Source, task: Task) -> Job:
+        now = self._clock()
+        job = Job(
+            id=source.job_id,
+            request_key=request.key,
+            owner=request.owner,
+            chat=request.chat,
+            reply_to=request.reply_to,
+            language=request.language,
+            state=JobState.DRAFT,
+            version=1,
+            task=task,
+            source_key=source.key,
+            source_name=source.name,
+            source_bytes=source.facts.bytes,
+            source_is_ours=source.is_ours,
+            facts=source.facts,
+            created_at=now,
+            deadline_at=now + policy.DRAFT_S,
+            started_at=None,
+            ended_at=None,
+            cancel_requested_at=None,
+            not_before=0.0,
+            attempts=0,
+            reason=None,
+            detail="",
+            output_key=None,
+            output_bytes=None,
+            output_sha256=None,
+            sha256_by=None,
+            result=None,
+            cost_usd=0.0,
+        )
+        return self._store.jobs.add(job, "drafted")
+
+    def _known(self, request: Request) -> Job | None:
+        known = self._store.jobs.by_request(request.key)
+        if known:
+            return known
+        waiting = self._store.jobs.select(states=_WAITING, owner=request.owner)
+        if request.owner and len(waiting) >= policy.MAX_ACTIVE_JOBS:
+            raise TooManyJobs(limit=policy.MAX_ACTIVE_JOBS)
+        return None
+
+    def _limits(self) -> Limits:
+        return Limits(
+            max_bytes=self._settings.max_input_bytes,
+            max_seconds=self._settings.max_input_min * 60,
+        )
+
+    async def _require_fit(self, size: int) -> None:
+        limit = self._settings.max_input_bytes
+        if size > limit:
+            raise BadVideo(
+                Reason.FILE_TOO_LARGE,
+                f"{size} bytes, the limit is {limit}",
+                bytes=size,
+                limit=limit,
+            )
+        await self._storage.require_space(size * _SPACE_FACTOR)
+
+    @asynccontextmanager
+    async def _temporary_file(self) -> AsyncIterator[Path]:
+        folder = self._settings.work_dir / "incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / str(ULID())
+        try:
+            yield path
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull("the disk is full") from error
+            raise
+        finally:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others may be using them
+                folder.rmdir()
+                self._settings.work_dir.rmdir()

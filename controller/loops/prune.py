@@ -1,0 +1,97 @@
+"""Ends what waits too long and removes leftovers, never anything that the user put there."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+from controller.errors import ControllerError
+from controller.loops.context import Context
+from controller.mailbox import job_prefix, machine_prefix
+from controller.records import Job
+from controller.states import JobState, MachineState, Reason
+
+log = logging.getLogger(__name__)
+
+KEEP_JOB_S = 24 * 3600.0
+"""Uploads and logs of a finished job, so that it can be retried and explained."""
+_KEEP_DISCARDED_S = 60.0
+"""Uploads of a plan card that nobody started."""
+_KEEP_UPDATES_S = 7 * 86400.0
+_KEEP_LOGS_S = 14 * 86400.0
+
+
+class Prune:
+    """One pass over deadlines and leftovers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def tick(self) -> int:
+        """How many things were ended or removed."""
+        ended = self._expire()
+        removed = await self._remove_jobs()
+        await self._remove_machines()
+        self._remove_files()
+        forgotten = self._context.store.inbox.forget(self._context.clock() - _KEEP_UPDATES_S)
+        return ended + removed + forgotten
+
+    def _expire(self) -> int:
+        store, now = self._context.store, self._context.clock()
+        count = 0
+        for job in store.jobs.select(states=[JobState.DRAFT, JobState.HELD, JobState.QUEUED]):
+            if now < job.deadline_at:
+                continue
+            to = JobState.FAILED if job.state is JobState.QUEUED else JobState.CANCELLED
+            moved = store.jobs.move(
+                job, to, event=str(to), data={"reason": Reason.EXPIRED},
+                ended_at=now, reason=Reason.EXPIRED,
+            )  # fmt: skip
+            count += moved is not None
+        return count
+
+    async def _remove_jobs(self) -> int:
+        now = self._context.clock()
+        count = 0
+        for job in self._context.store.jobs.unpruned(now - _KEEP_DISCARDED_S):
+            discarded = job.started_at is None
+            if not discarded and job.ended_at and now - job.ended_at < KEEP_JOB_S:
+                continue
+            try:
+                await self._remove_job(job)
+            except ControllerError as error:
+                log.warning("Leftovers of job %s stay for now: %s", job.id, error)
+                continue
+            count += 1
+        return count
+
+    async def _remove_job(self, job: Job) -> None:
+        store, storage = self._context.store, self._context.storage
+        await storage.delete_prefix(job_prefix(job.id))
+        if job.source_is_ours and not store.jobs.is_source_wanted(job):
+            await storage.delete(job.source_key)
+        store.jobs.set_pruned(job.id)
+
+    async def _remove_machines(self) -> None:
+        store = self._context.store
+        entries = await self._context.storage.entries("machines/")
+        for machine_id in {entry.key.split("/")[1] for entry in entries}:
+            machine = store.machines.get(machine_id)
+            if machine is None or machine.state is MachineState.GONE:
+                await self._context.storage.delete_prefix(machine_prefix(machine_id))
+
+    def _remove_files(self) -> None:
+        """Work folders of machines that are gone, uploads that a crash cut short, old logs."""
+        settings, store = self._context.settings, self._context.store
+        for folder in _children(settings.work_dir):
+            machine = store.machines.get(folder.name)
+            if machine and machine.state is MachineState.GONE:
+                shutil.rmtree(folder, ignore_errors=True)
+        for path in _children(settings.logs_dir):
+            if self._context.clock() - path.stat().st_mtime > _KEEP_LOGS_S:
+                path.unlink()
+
+
+def _children(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []

@@ -1,0 +1,186 @@
+"""Watches what runs: signs of life, results, requests to stop, and time that runs out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from controller import policy
+from controller.errors import ControllerError
+from controller.loops.context import Context, end_attempt
+from controller.loops.publish import Publisher
+from controller.records import Attempt, Job, Machine
+from controller.states import AttemptState, MachineState, Reason
+from remote_runner.protocol import Outcome, ProtocolError, Result, Status
+from remote_runner.protocol import Reason as RunnerReason
+
+log = logging.getLogger(__name__)
+
+_WATCHED = (MachineState.BOOTING, MachineState.READY, MachineState.BUSY)
+
+
+class Watch:
+    """One pass over the machines that work. Results are checked in tasks of their own."""
+
+    def __init__(self, context: Context, publisher: Publisher) -> None:
+        self._context = context
+        self._publisher = publisher
+        self._checking: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._ordered: dict[str, tuple[object, ...]] = {}
+        """What each machine was last told by this process."""
+
+    async def tick(self) -> int:
+        """How many machines were looked at."""
+        machines = self._context.store.machines.select(_WATCHED)
+        await asyncio.gather(*(self._look_at(machine) for machine in machines))
+        return len(machines)
+
+    async def settle(self) -> None:
+        """Wait for the checks of results that are under way."""
+        await asyncio.gather(*self._checking.values(), return_exceptions=True)
+
+    async def close(self) -> None:
+        """Drop the checks under way; they begin anew after a restart."""
+        for task in self._checking.values():
+            task.cancel()
+        await self.settle()
+
+    async def _look_at(self, machine: Machine) -> None:
+        try:
+            attempt = self._context.store.attempts.open_on(machine.id)
+            if attempt:
+                await self._look_at_attempt(machine, attempt)
+            elif machine.state is MachineState.BOOTING:
+                await self._look_at_boot(machine)
+            await self._order(machine.id)
+        except ControllerError as error:
+            # storage that does not answer says nothing about the machine
+            log.warning("Machine %s cannot be looked at: %s", machine.id, error)
+
+    async def _look_at_boot(self, machine: Machine) -> None:
+        """A machine whose job was cancelled before it was up."""
+        store, now = self._context.store, self._context.clock()
+        if await self._context.mailbox.machine_status(machine):
+            store.machines.move(machine, MachineState.READY, booted_at=now, idle_since=now)
+        elif now - machine.created_at > self._context.provider.boot_s:
+            store.machines.request_retire(machine.id, Reason.BOOT_TIMEOUT)
+
+    async def _look_at_attempt(self, machine: Machine, attempt: Attempt) -> None:
+        if (attempt.job, attempt.number) in self._checking:
+            return
+        job = self._context.store.jobs.get(attempt.job)
+        status = await self._context.mailbox.attempt_status(attempt)
+        if status and status != attempt.status:
+            attempt = self._note_status(machine, job, attempt, status)
+        try:
+            result = await self._context.mailbox.result(attempt)
+        except ProtocolError as error:
+            self._give_up(attempt, Reason.BAD_RESULT, str(error))
+            return
+        if result is not None:
+            self._take(job, attempt, result)
+        else:
+            self._check_time(job, attempt)
+
+    def _note_status(
+        self, machine: Machine, job: Job, attempt: Attempt, status: Status
+    ) -> Attempt:
+        """Store a new sign of life; the first one starts the attempt."""
+        store, now = self._context.store, self._context.clock()
+        with store.transaction():
+            if machine.state is MachineState.BOOTING:
+                store.machines.move(machine, MachineState.BUSY, booted_at=now)
+            if attempt.state is AttemptState.ASSIGNED:
+                moved = store.attempts.move(
+                    attempt, AttemptState.RUNNING, started_at=now, seen_at=now, status=status
+                )
+                kind: str | None = "started"
+            else:
+                moved = store.attempts.change(attempt, seen_at=now, status=status)
+                kind = "phase" if status.phase is not attempt.phase else None
+            if moved and kind:
+                store.jobs.record(job.id, kind, {"phase": status.phase, "number": attempt.number})
+        return moved or attempt
+
+    def _take(self, job: Job, attempt: Attempt, result: Result) -> None:
+        """Act on a result document."""
+        if job.cancel_requested_at is not None or result.outcome is Outcome.CANCELLED:
+            reason = Reason.USER if job.cancel_requested_at is not None else Reason.MACHINE_GONE
+            end_attempt(
+                self._context, attempt, AttemptState.CANCELLED, reason, "the runner stopped"
+            )
+        elif result.outcome is Outcome.FAILED:
+            reason_told = result.reason or RunnerReason.INTERNAL
+            end_attempt(
+                self._context, attempt, AttemptState.FAILED, reason_told, result.detail[:500]
+            )
+        else:
+            key = (attempt.job, attempt.number)
+            task = asyncio.create_task(self._publish(job, attempt, result))
+            self._checking[key] = task
+            task.add_done_callback(lambda _: self._checking.pop(key, None))
+
+    async def _publish(self, job: Job, attempt: Attempt, result: Result) -> None:
+        try:
+            complaint = await self._publisher.publish(job, attempt, result)
+        except ControllerError as error:
+            log.warning("The result of job %s cannot be looked at yet: %s", job.id, error)
+            return
+        except Exception:
+            log.exception("The result of job %s could not be checked", job.id)
+            return
+        if complaint is not None:
+            self._give_up(attempt, Reason.BAD_RESULT, complaint)
+
+    def _check_time(self, job: Job, attempt: Attempt) -> None:
+        """Requests to stop, deadlines and silence, in this order."""
+        now, provider = self._context.clock(), self._context.provider
+        if job.cancel_requested_at is not None:
+            if now - job.cancel_requested_at > policy.CANCEL_S:
+                self._give_up(attempt, Reason.USER, "the runner did not stop in time")
+        elif now >= attempt.deadline_at or now >= job.deadline_at:
+            self._give_up(attempt, Reason.TIMEOUT, "the attempt ran out of time")
+        elif (
+            attempt.started_at and now - attempt.started_at > self._context.settings.job_timeout_s
+        ):
+            self._give_up(attempt, Reason.TIMEOUT, "the attempt ran longer than allowed")
+        elif attempt.seen_at is None:
+            if now - attempt.assigned_at > provider.boot_s:
+                self._give_up(attempt, Reason.BOOT_TIMEOUT, "no first sign of life")
+        elif now - attempt.seen_at > provider.silence_s:
+            self._give_up(attempt, Reason.SILENT, f"no sign of life for {provider.silence_s:g} s")
+
+    def _give_up(self, attempt: Attempt, reason: Reason, detail: str) -> None:
+        """End an attempt together with its machine, which cannot be trusted any more."""
+        store = self._context.store
+        to = AttemptState.CANCELLED if reason is Reason.USER else AttemptState.LOST
+        with store.transaction():
+            store.machines.request_retire(attempt.machine, reason)
+            end_attempt(self._context, attempt, to, reason, detail)
+
+    async def _order(self, machine_id: str) -> None:
+        """Make a machine's orders say what the rows say, where they do not yet."""
+        store = self._context.store
+        machine = store.machines.get(machine_id)
+        if machine is None or machine.state not in _WATCHED:
+            return
+        attempt = store.attempts.open_on(machine_id)
+        job = store.jobs.get(attempt.job) if attempt else None
+        cancel = job is not None and job.cancel_requested_at is not None
+        stop = attempt is None and machine.retire_requested_at is not None
+        wanted = (attempt.job if attempt else None, attempt and attempt.number, cancel, stop)
+        if self._ordered.get(machine_id) == wanted:
+            return
+        if job and attempt and attempt.status is None:
+            # a crash may have come between the assignment and its grant
+            device = self._context.settings.device
+            await self._context.mailbox.write_grant(machine, job, attempt, device)
+        await self._context.mailbox.write_orders(
+            machine,
+            sequence=store.machines.next_orders(machine_id),
+            attempt=attempt,
+            idle_s=self._context.settings.idle_s,
+            cancel=cancel,
+            stop=stop,
+        )
+        self._ordered[machine_id] = wanted

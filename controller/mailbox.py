@@ -1,0 +1,155 @@
+"""Orders out, status and result in, through storage: one writer per object, no open port.
+
+Keys: ``machines/<machine>/{orders,status}`` and ``jobs/<job>/<attempt>/{grant,status,log,result,
+output,picture}``. What cannot be read is told from what is not there; what is there but is not a
+document of the protocol is reported as such, for a rented host may write anything.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from controller.errors import NotStored
+from controller.records import Attempt, Job, Machine
+from controller.storage.base import Storage
+from remote_runner.protocol import (
+    Grant,
+    Orders,
+    ProtocolError,
+    Result,
+    Status,
+    from_json,
+    to_json,
+)
+
+log = logging.getLogger(__name__)
+
+#: URLs outlive the deadline a little, so that a result of the last minute still arrives.
+_URL_MARGIN_S = 900.0
+_DOCUMENT_LIMIT = 256 * 1024
+_LOG_LIMIT = 1 << 20
+
+
+class Mailbox:
+    """Writes and reads the protocol's documents of one deployment."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def orders_url(self, machine: Machine) -> str:
+        return self._storage.url_get(f"{machine_prefix(machine.id)}orders", _until(machine))
+
+    async def write_orders(
+        self,
+        machine: Machine,
+        *,
+        sequence: int,
+        attempt: Attempt | None,
+        idle_s: float,
+        cancel: bool = False,
+        stop: bool = False,
+    ) -> None:
+        """Replace what a machine is told to do."""
+        until, prefix = _until(machine), machine_prefix(machine.id)
+        orders = Orders(
+            machine=machine.id,
+            sequence=sequence,
+            deadline_at=machine.expires_at,
+            idle_s=idle_s,
+            status_url=self._storage.url_put(f"{prefix}status", until),
+            job=attempt.job if attempt else None,
+            attempt=attempt.number if attempt else None,
+            grant_url=(
+                self._storage.url_get(f"{attempt_prefix(attempt)}grant", until)
+                if attempt
+                else None
+            ),
+            cancel=cancel,
+            stop=stop,
+        )
+        await self._storage.write(f"{prefix}orders", to_json(orders).encode())
+
+    async def write_grant(self, machine: Machine, job: Job, attempt: Attempt, device: str) -> None:
+        """Give one attempt its job and every URL that it may touch."""
+        until, prefix = _until(machine), attempt_prefix(attempt)
+        put = self._storage.url_put
+        grant = Grant(
+            job=job.id,
+            attempt=attempt.number,
+            task=job.task,
+            source_url=self._storage.url_get(job.source_key, until),
+            source_name=job.source_name,
+            source_bytes=job.source_bytes,
+            output_url=put(output_key(attempt), until),
+            picture_url=put(picture_key(attempt), until),
+            status_url=put(f"{prefix}status", until),
+            log_url=put(f"{prefix}log", until),
+            result_url=put(f"{prefix}result", until),
+            deadline_at=attempt.deadline_at,
+            device=device,
+        )
+        await self._storage.write(f"{prefix}grant", to_json(grant).encode())
+
+    async def machine_status(self, machine: Machine) -> Status | None:
+        return await self._status(f"{machine_prefix(machine.id)}status")
+
+    async def attempt_status(self, attempt: Attempt) -> Status | None:
+        """None as well where it is of another attempt."""
+        status = await self._status(f"{attempt_prefix(attempt)}status")
+        ours = status and (status.job, status.attempt) == (attempt.job, attempt.number)
+        return status if ours else None
+
+    async def result(self, attempt: Attempt) -> Result | None:
+        """None where there is none yet; :class:`ProtocolError` where it cannot be one."""
+        data = await self._read(f"{attempt_prefix(attempt)}result", _DOCUMENT_LIMIT)
+        if data is None:
+            return None
+        result = from_json(Result, data)
+        if (result.job, result.attempt) != (attempt.job, attempt.number):
+            raise ProtocolError("the result is of another attempt")
+        return result
+
+    async def log_lines(self, attempt: Attempt) -> list[str]:
+        """The newest lines the runner printed; for people only."""
+        data = await self._read(f"{attempt_prefix(attempt)}log", _LOG_LIMIT)
+        return data.decode(errors="replace").splitlines() if data else []
+
+    async def _status(self, key: str) -> Status | None:
+        data = await self._read(key, _DOCUMENT_LIMIT)
+        try:
+            return from_json(Status, data) if data else None
+        except ProtocolError as error:
+            # silence has its own time-out, so that nonsense counts as silence
+            log.warning("Ignoring %s: %s", key, error)
+            return None
+
+    async def _read(self, key: str, limit: int) -> bytes | None:
+        try:
+            return await self._storage.read(key, limit=limit)
+        except NotStored:
+            return None
+
+
+def machine_prefix(machine_id: str) -> str:
+    return f"machines/{machine_id}/"
+
+
+def job_prefix(job_id: str) -> str:
+    return f"jobs/{job_id}/"
+
+
+def attempt_prefix(attempt: Attempt) -> str:
+    return f"{job_prefix(attempt.job)}{attempt.number}/"
+
+
+def output_key(attempt: Attempt) -> str:
+    """Where an attempt's output waits until it is looked at."""
+    return f"{attempt_prefix(attempt)}output"
+
+
+def picture_key(attempt: Attempt) -> str:
+    return f"{attempt_prefix(attempt)}picture"
+
+
+def _until(machine: Machine) -> float:
+    return machine.expires_at + _URL_MARGIN_S

@@ -1,0 +1,88 @@
+"""Asks the runner what a file holds, in a process of its own with limits on all that it may use.
+
+Uploads and results are hostile until probed: a crash, a hang or a bomb in there ends in a typed
+error here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.errors import BadVideo, ControllerError
+from remote_runner.protocol import Facts, ProtocolError, Reason, from_json
+
+_ANSWER_LIMIT = 1 << 20
+
+
+class ProbeError(ControllerError):
+    """The probe itself could not be run: says nothing about the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one input may be. Bytes, seconds of video, seconds of time for the probe."""
+
+    max_bytes: int
+    max_seconds: float
+    timeout_s: float = 120.0
+
+
+async def probe(path: Path, limits: Limits) -> Facts:
+    """Facts of a file; :class:`BadVideo` where it cannot be processed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "remote_runner", "probe", str(path), "--json",
+        "--max-bytes", str(limits.max_bytes), "--max-seconds", str(limits.max_seconds),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        cwd=Path(__file__).parents[1],
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+            answer = await _read_answer(process.stdout)
+            code = await process.wait()
+    except TimeoutError:
+        raise BadVideo(Reason.PROBE_LIMIT, f"no answer in {limits.timeout_s:g} s") from None
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    if code < 0:
+        raise BadVideo(Reason.PROBE_LIMIT, f"the probe was ended by signal {-code}")
+    return _read(answer, code)
+
+
+#: The probe needs no more of our environment, least of all its secrets.
+_PASSED_ON = ("PATH", "LANG", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR")
+
+
+async def _read_answer(stream: asyncio.StreamReader) -> bytes:
+    answer = b""
+    while chunk := await stream.read(1 << 16):
+        answer += chunk
+        if len(answer) > _ANSWER_LIMIT:
+            raise BadVideo(Reason.PROBE_LIMIT, "the answer is endless")
+    return answer
+
+
+def _read(answer: bytes, code: int) -> Facts:
+    try:
+        document = json.loads(answer)
+        if "facts" in document:
+            return from_json(Facts, json.dumps(document["facts"]))
+        error = document["error"]
+        reason, detail = Reason(error["reason"]), str(error["detail"])
+    except (ValueError, KeyError, TypeError, ProtocolError) as error:
+        raise ProbeError(f"exit {code} without a readable answer: {error}") from None
+    if not reason.is_input_fault:
+        raise ProbeError(f"{reason}: {detail}")
+    raise BadVideo(reason, detail)

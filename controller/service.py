@@ -1,0 +1,256 @@
+"""The front door: all that a chat, a terminal or a program may ask of the controller.
+
+Every method checks who asks. What does file work is a coroutine; the rest is a few statements of
+SQLite and is called directly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from ulid import ULID
+
+from controller import policy
+from controller.errors import NoSuchJob, TooLate
+from controller.intake import Intake
+from controller.mailbox import Mailbox
+from controller.records import Actor, Attempt, Card, Estimate, Event, Job, Machine, Update
+from controller.settings import Settings
+from controller.states import JobState, MachineState
+from controller.storage.base import Storage
+from controller.store import Store
+from remote_runner.protocol import Task
+
+_ACTIVE = (JobState.DRAFT, JobState.HELD, JobState.QUEUED, JobState.RUNNING)
+
+
+class Controller:
+    """One deployment. ``wake`` tells the loops of this process that there is something to do."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        storage: Storage,
+        settings: Settings,
+        clock: Callable[[], float],
+        wake: Callable[[], None],
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._store = store
+        self._storage = storage
+        self._wake = wake
+        self._mailbox = Mailbox(storage)
+        self._intake = Intake(store=store, storage=storage, settings=settings, clock=clock)
+        self.accept_upload = self._intake.accept_upload
+        self.accept_stored = self._intake.accept_stored
+        self.accept_local = self._intake.accept_local
+        self.stored_videos = self._intake.stored_videos
+        self._news = asyncio.Event()
+        store.on_commit(self._news.set)
+
+    # --- a job's life ------------------------------------------------------------------------
+
+    def estimate(self, job: Job, task: Task | None = None) -> Estimate:
+        """What a job would take, with another task where one is given."""
+        return policy.estimate(job.facts, task or job.task, self._store.speeds.known)
+
+    def set_task(self, job_id: str, *, by: Actor, task: Task) -> Job:
+        """Change what a draft is to do; :class:`TooLate` once it was started."""
+        task = self._intake.check_task(task)
+        while True:
+            job = self.get(job_id, by=by)
+            if job.state is not JobState.DRAFT:
+                raise TooLate
+            if job.task == task:
+                return job
+            changed = self._store.jobs.change(job, event="drafted", task=task)
+            if changed:
+                return changed
+
+    def start(self, job_id: str, *, by: Actor) -> Job:
+        """Queue a draft. Starting again changes nothing."""
+        while True:
+            job = self.get(job_id, by=by)
+            if job.state in (JobState.QUEUED, JobState.RUNNING, JobState.DONE):
+                return job
+            if job.state is not JobState.DRAFT:
+                raise TooLate
+            now = self.clock()
+            moved = self._store.jobs.move(
+                job, JobState.QUEUED, event="queued",
+                started_at=now, deadline_at=now + policy.QUEUE_S,
+            )  # fmt: skip
+            if moved:
+                self._wake()
+                return moved
+
+    def cancel(self, job_id: str, *, by: Actor) -> Job:
+        """End a job that does not run yet; ask the machine of one that does to stop.
+
+        Asking again changes nothing; :class:`TooLate` when it has ended.
+        """
+        while True:
+            job = self.get(job_id, by=by)
+            if job.state.is_terminal:
+                raise TooLate
+            if job.cancel_requested_at is not None:
+                return job
+            now = self.clock()
+            if job.state is JobState.RUNNING:
+                changed = self._store.jobs.change(job, event="cancelling", cancel_requested_at=now)
+            else:
+                changed = self._store.jobs.move(
+                    job, JobState.CANCELLED, event="cancelled", data={"reason": "user"},
+                    ended_at=now, cancel_requested_at=now, reason="user",
+                )  # fmt: skip
+            if changed:
+                self._wake()
+                return changed
+
+    def retry(self, job_id: str, *, by: Actor, key: str) -> Job:
+        """A new job with the same input and task as one that has ended."""
+        job = self.get(job_id, by=by)
+        if not job.state.is_terminal or not self._store.jobs.is_kept(job.id):
+            raise TooLate
+        now = self.clock()
+        again = dataclasses.replace(
+            job, id=str(ULID()), request_key=key, state=JobState.QUEUED, created_at=now,
+            started_at=now, deadline_at=now + policy.QUEUE_S,
+        )  # fmt: skip
+        added = self._store.jobs.add(again, "queued")
+        self._wake()
+        return added
+
+    # --- looking -----------------------------------------------------------------------------
+
+    def get(self, job_id: str, *, by: Actor) -> Job:
+        """By full id, or by its last characters, at least six; :class:`NoSuchJob` for others'."""
+        found = self._store.jobs.by_suffix(job_id) if 6 <= len(job_id) <= 26 else []
+        mine = [job for job in found if by.admin or job.owner == by.user]
+        if len(mine) != 1:
+            raise NoSuchJob
+        return mine[0]
+
+    def jobs(
+        self, *, owner: int | None = None, active: bool = False, limit: int = 50, offset: int = 0
+    ) -> list[Job]:
+        """Newest first; ``active`` leaves out what has ended."""
+        states = _ACTIVE if active else tuple(JobState)
+        return self._store.jobs.select(
+            states=states, owner=owner, limit=limit, offset=offset, newest_first=True
+        )
+
+    def attempt(self, job_id: str) -> Attempt | None:
+        """The newest one."""
+        attempts = self.attempts(job_id)
+        return attempts[-1] if attempts else None
+
+    def attempts(self, job_id: str) -> list[Attempt]:
+        return self._store.attempts.of_job(job_id)
+
+    def machine(self, machine_id: str) -> Machine | None:
+        return self._store.machines.get(machine_id)
+
+    def machines(self) -> list[Machine]:
+        """All that may still cost money."""
+        return self._store.machines.select()
+
+    def queue_position(self, job: Job) -> int:
+        """1 for the job that is next."""
+        return self._store.jobs.position(job)
+
+    def result_link(self, job: Job) -> str:
+        """Where the result can be fetched; :class:`TooLate` while there is none."""
+        if job.output_key is None:
+            raise TooLate
+        return self._storage.link(job.output_key)
+
+    def result_file(self, job: Job) -> AbstractAsyncContextManager[Path]:
+        """The result as a local file while the context is open."""
+        if job.output_key is None:
+            raise TooLate
+        return self._storage.local_file(job.output_key)
+
+    def picture_file(self, job: Job) -> AbstractAsyncContextManager[Path]:
+        """The before/after picture (PNG) of a job that is done, as a local file."""
+        return self._storage.local_file(f"jobs/{job.id}/{job.attempts}/picture")
+
+    async def logs(self, job_id: str, *, by: Actor) -> list[str]:
+        """What the runner of the newest attempt printed last."""
+        job = self.get(job_id, by=by)
+        attempt = self.attempt(job.id)
+        return await self._mailbox.log_lines(attempt) if attempt else []
+
+    # --- machines ----------------------------------------------------------------------------
+
+    def release_idle_machines(self) -> None:
+        """Do not wait for a next job: end what is idle now."""
+        for machine in self._store.machines.select([MachineState.READY, MachineState.BOOTING]):
+            if self._store.attempts.open_on(machine.id) is None:
+                self._store.machines.request_retire(machine.id, "released")
+        self._wake()
+
+    # --- the outbox --------------------------------------------------------------------------
+
+    def events_after(self, cursor: int, limit: int = 500) -> list[Event]:
+        return self._store.events.after(cursor, limit)
+
+    async def wait_for_events(self, cursor: int, timeout_s: float) -> bool:
+        """True as soon as there is an event after ``cursor``."""
+        ends_at = asyncio.get_running_loop().time() + timeout_s
+        while self._store.events.newest() <= cursor:
+            left_s = ends_at - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                return False
+            self._news.clear()
+            try:
+                # another process that writes to the same database rings no bell here
+                async with asyncio.timeout(min(left_s, 0.5)):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+        return True
+
+    def cursor(self, name: str) -> int:
+        return self._store.events.cursor(name)
+
+    def move_cursor(self, name: str, to: int) -> None:
+        self._store.events.move_cursor(name, to)
+
+    # --- a chat's memory ---------------------------------------------------------------------
+
+    def inbox_add(self, updates: Sequence[tuple[int, str]]) -> None:
+        self._store.inbox.add(updates)
+
+    def inbox_offset(self) -> int | None:
+        return self._store.inbox.offset()
+
+    def inbox_pending(self, limit: int = 100) -> list[Update]:
+        return self._store.inbox.pending(limit)
+
+    def inbox_try(self, update_id: int) -> int:
+        return self._store.inbox.count_try(update_id)
+
+    def inbox_done(self, update_id: int) -> None:
+        self._store.inbox.set_handled(update_id)
+
+    def card(self, job_id: str) -> Card | None:
+        return self._store.cards.get(job_id)
+
+    def cards(self, *, finished: bool = False) -> list[Card]:
+        return self._store.cards.select(finished=finished)
+
+    def save_card(self, card: Card) -> None:
+        self._store.cards.save(card)
+
+    def preference(self, user: int, name: str) -> str | None:
+        return self._store.preferences.get(user, name)
+
+    def set_preference(self, user: int, name: str, value: str) -> None:
+        self._store.preferences.set(user, name, value)

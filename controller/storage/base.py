@@ -1,0 +1,71 @@
+"""What a storage of objects has to do, whichever it is."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg"}
+    | {".wmv", ".flv", ".3gp", ".ogv"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An object as a listing shows it."""
+
+    key: str
+    bytes: int
+    modified_at: float
+
+
+class Storage(Protocol):
+    """Objects under keys. Missing ones are :class:`~controller.errors.NotStored`; a full disk is
+    :class:`~controller.errors.StorageFull`; everything else that goes wrong is
+    :class:`~controller.errors.StorageError`."""
+
+    name: str
+
+    def parse(self, path: str) -> str:
+        """A path as a user writes it → a key; :class:`~controller.errors.BadPath`."""
+
+    async def entries(self, prefix: str) -> list[Entry]:
+        """Objects below a prefix, sorted by key."""
+
+    async def stat(self, key: str) -> Entry: ...
+
+    async def read(self, key: str, *, limit: int = 1 << 20) -> bytes:
+        """A small object; one larger than ``limit`` bytes is a StorageError."""
+
+    async def write(self, key: str, data: bytes) -> None:
+        """A small object, replaced at once and whole."""
+
+    async def put_file(self, key: str, path: Path, *, move: bool) -> None: ...
+
+    async def copy(self, source: str, target: str) -> None:
+        """Server-side; replaces the target."""
+
+    async def delete(self, key: str) -> None:
+        """Idempotent."""
+
+    async def delete_prefix(self, prefix: str) -> None:
+        """Everything below a prefix that ends with a slash. Idempotent."""
+
+    async def sha256(self, key: str) -> str | None:
+        """Computed by us where that is cheap, else None."""
+
+    def local_file(self, key: str) -> AbstractAsyncContextManager[Path]:
+        """A readable file with the object's content while the context is open."""
+
+    async def require_space(self, bytes_needed: int) -> None:
+        """:class:`~controller.errors.StorageFull` where that much certainly does not fit."""
+
+    def url_get(self, key: str, expires_at: float) -> str: ...
+
+    def url_put(self, key: str, expires_at: float) -> str: ...
+
+    def link(self, key: str) -> str:
+        """For people: made from our own keys, never from what a machine said."""

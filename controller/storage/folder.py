@@ -1,0 +1,188 @@
+"""A folder as the storage: for one computer, with file:// URLs."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import shutil
+import unicodedata
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from ulid import ULID
+
+from controller.errors import BadPath, NotStored, StorageError, StorageFull
+from controller.storage.base import Entry
+
+_KEY_LIMIT = 1024  # bytes, as in S3
+
+
+class FolderStorage:
+    """Keys are paths below a root; nothing outside of it is ever read or written."""
+
+    name = "folder"
+
+    def __init__(self, root: Path, *, reserve_bytes: int = 50_000_000) -> None:
+        self._root = root.absolute()
+        self._reserve_bytes = reserve_bytes
+        self._root.mkdir(parents=True, exist_ok=True)
+
+    def parse(self, path: str) -> str:
+        if path.startswith("b2://"):
+            raise BadPath("b2:// needs NOXFVR_STORAGE=s3")
+        check_key(path)
+        self._path(path)
+        return path
+
+    async def entries(self, prefix: str) -> list[Entry]:
+        return await asyncio.to_thread(self._list, prefix)
+
+    async def stat(self, key: str) -> Entry:
+        with _translated(key):
+            status = self._path(key).stat()
+        return Entry(key=key, bytes=status.st_size, modified_at=status.st_mtime)
+
+    async def read(self, key: str, *, limit: int = 1 << 20) -> bytes:
+        with _translated(key), self._path(key).open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise StorageError(f"{key} is larger than {limit} bytes")
+        return data
+
+    async def write(self, key: str, data: bytes) -> None:
+        target = self._path(key)
+        with _translated(key), _replacing(target) as partial:
+            partial.write_bytes(data)
+
+    async def put_file(self, key: str, path: Path, *, move: bool) -> None:
+        target = self._path(key)
+        with _translated(key):
+            await asyncio.to_thread(_move if move else _link_or_copy, path, target)
+
+    async def copy(self, source: str, target: str) -> None:
+        with _translated(source):
+            await asyncio.to_thread(_link_or_copy, self._path(source), self._path(target))
+
+    async def delete(self, key: str) -> None:
+        path = self._path(key)
+        with _translated(key):
+            path.unlink(missing_ok=True)
+            self._drop_empty(path.parent)
+
+    async def delete_prefix(self, prefix: str) -> None:
+        if not prefix.endswith("/"):
+            raise ValueError(f"a prefix ends with a slash: {prefix}")
+        path = self._path(prefix.rstrip("/"))
+        with _translated(prefix):
+            if path.is_dir():
+                await asyncio.to_thread(shutil.rmtree, path)
+                self._drop_empty(path.parent)
+
+    async def sha256(self, key: str) -> str | None:
+        with _translated(key):
+            return await asyncio.to_thread(_hash, self._path(key))
+
+    @asynccontextmanager
+    async def local_file(self, key: str) -> AsyncIterator[Path]:
+        await self.stat(key)
+        yield self._path(key)
+
+    async def require_space(self, bytes_needed: int) -> None:
+        free = shutil.disk_usage(self._root).free
+        if bytes_needed + self._reserve_bytes > free:
+            raise StorageFull(
+                f"{bytes_needed} bytes needed, {free} free", needed=bytes_needed, free=free
+            )
+
+    def url_get(self, key: str, expires_at: float) -> str:
+        return self._path(key).as_uri()
+
+    def url_put(self, key: str, expires_at: float) -> str:
+        return self._path(key).as_uri()
+
+    def link(self, key: str) -> str:
+        return self._path(key).as_uri()
+
+    def _path(self, key: str) -> Path:
+        path = self._root / key
+        # a link inside the folder may lead out of it
+        if not path.resolve().is_relative_to(self._root.resolve()):
+            raise BadPath(f"{key!r} leads out of the storage")
+        return path
+
+    def _list(self, prefix: str) -> list[Entry]:
+        base = self._path(prefix.rstrip("/"))
+        files = [base] if base.is_file() else sorted(base.rglob("*"))
+        entries = []
+        for path in files:
+            if path.is_file() and path.resolve().is_relative_to(self._root.resolve()):
+                status = path.stat()
+                key = path.relative_to(self._root).as_posix()
+                entries.append(Entry(key=key, bytes=status.st_size, modified_at=status.st_mtime))
+        return entries
+
+    def _drop_empty(self, folder: Path) -> None:
+        while folder != self._root and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
+
+def check_key(key: str) -> None:
+    """:class:`BadPath` for a key that is no plain relative path."""
+    parts = key.split("/")
+    odd = any(unicodedata.category(character).startswith("C") for character in key)
+    if not key or odd or len(key.encode()) > _KEY_LIMIT or "\\" in key:
+        raise BadPath(f"{key[:60]!r} is no storage path")
+    if any(part in ("", ".", "..") for part in parts):
+        raise BadPath(f"{key[:60]!r} leads out of the storage or has an empty part")
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise NotStored(f"nothing at {key}") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(f"no space for {key}") from error
+        raise StorageError(f"{key}: {error.strerror}") from error
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A file beside the target that takes its place when the block ends well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{ULID()}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    with _replacing(target) as partial:
+        try:
+            partial.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, partial)
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.stat().st_dev == target.parent.stat().st_dev:
+        source.replace(target)
+        return
+    _link_or_copy(source, target)
+    source.unlink()
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,65 @@
+"""Runs the loops side by side; none of them ever ends the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Protocol
+
+from controller.errors import ControllerError
+
+log = logging.getLogger(__name__)
+
+_LONGEST_BACKOFF_S = 60.0
+
+
+class Loop(Protocol):
+    """One duty."""
+
+    async def tick(self) -> int: ...
+
+
+class Supervisor:
+    """Ticks every loop at its own interval, sooner when it is woken."""
+
+    def __init__(self, loops: dict[str, tuple[Loop, float]]) -> None:
+        self._loops = loops
+        self._bells = {name: asyncio.Event() for name in loops}
+
+    def wake(self) -> None:
+        """There is something to do: do not wait for the next interval."""
+        for bell in self._bells.values():
+            bell.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name, (loop, interval_s) in self._loops.items():
+                group.create_task(self._run(name, loop, interval_s), name=name)
+
+    async def _run(self, name: str, loop: Loop, interval_s: float) -> None:
+        failures = 0
+        while True:
+            try:
+                await loop.tick()
+                failures = 0
+            except ControllerError as error:
+                failures += 1
+                log.warning("%s: %s", name, error)
+            except Exception:
+                failures += 1
+                log.exception("%s failed and goes on", name)
+            wait_s = min(_LONGEST_BACKOFF_S, interval_s * 2**failures) if failures else interval_s
+            await self._rest(name, wait_s)
+
+    async def _rest(self, name: str, wait_s: float) -> None:
+        bell = self._bells[name]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await bell.wait()
+        bell.clear()
+
+    def __iter__(self) -> Iterator[Loop]:
+        return (loop for loop, _ in self._loops.values())
