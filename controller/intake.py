@@ -26,7 +26,7 @@ from controller.errors import (
     StorageFull,
     TooManyJobs,
 )
-from controller.probe import Limits, probe
+from controller.probe import Limits, Prober, probe
 from controller.records import Job, Request
 from controller.settings import Settings
 from controller.states import JobState
@@ -55,12 +55,19 @@ class Intake:
     """Accepts videos; everything it raises is a :class:`~controller.errors.UserError`."""
 
     def __init__(
-        self, *, store: Store, storage: Storage, settings: Settings, clock: Callable[[], float]
+        self,
+        *,
+        store: Store,
+        storage: Storage,
+        settings: Settings,
+        clock: Callable[[], float],
+        prober: Prober = probe,
     ) -> None:
         self._store = store
         self._storage = storage
         self._settings = settings
         self._clock = clock
+        self._probe = prober
 
     async def accept_upload(
         self,
@@ -100,7 +107,7 @@ class Intake:
             entry = await self._storage.stat(key)
             await self._require_fit(entry.bytes)
             async with self._storage.local_file(key) as file:
-                facts = await probe(file, self._limits())
+                facts = await self._probe(file, self._limits())
         except NotStored:
             raise NoSuchFile(f"nothing at {key}", path=path) from None
         name = key.rpartition("/")[2]
@@ -128,7 +135,7 @@ class Intake:
         self, request: Request, name: str, path: Path, task: Task | None, *, move: bool
     ) -> Job:
         task = self.check_task(task)
-        facts = await probe(path, self._limits())
+        facts = await self._probe(path, self._limits())
         job_id = str(ULID())
         key = policy.upload_key(job_id, name)
         await self._storage.put_file(key, path, move=move)

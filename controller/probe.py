@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from controller.errors import BadVideo, ControllerError
 from remote_runner.protocol import Facts, ProtocolError, Reason, from_json
 
 _ANSWER_LIMIT = 1 << 20
+
+
+#: Either :func:`probe` or, in tests, something that answers at once.
+Prober = Callable[[Path, "Limits"], Awaitable[Facts]]
 
 
 class ProbeError(ControllerError):

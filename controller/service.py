@@ -37,6 +37,7 @@ class Controller:
         store: Store,
         storage: Storage,
         settings: Settings,
+        intake: Intake,
         clock: Callable[[], float],
         wake: Callable[[], None],
     ) -> None:
@@ -46,7 +47,7 @@ class Controller:
         self._storage = storage
         self._wake = wake
         self._mailbox = Mailbox(storage)
-        self._intake = Intake(store=store, storage=storage, settings=settings, clock=clock)
+        self._intake = intake
         self.accept_upload = self._intake.accept_upload
         self.accept_stored = self._intake.accept_stored
         self.accept_local = self._intake.accept_local

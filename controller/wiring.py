@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 
 from controller.errors import AlreadyRunning, DatabaseError, StorageError
+from controller.intake import Intake
 from controller.loops.context import Context
 from controller.loops.place import Place
 from controller.loops.prune import Prune
@@ -143,6 +144,12 @@ def _controller(context: Context, wake: Callable[[], None]) -> Controller:
         store=context.store,
         storage=context.storage,
         settings=context.settings,
+        intake=Intake(
+            store=context.store,
+            storage=context.storage,
+            settings=context.settings,
+            clock=context.clock,
+        ),
         clock=context.clock,
         wake=wake,
     )

@@ -14,7 +14,7 @@ from controller import policy
 from controller.errors import BadVideo, NotStored
 from controller.loops.context import Context, cost_usd, free_machine
 from controller.mailbox import output_key
-from controller.probe import Limits, probe
+from controller.probe import Limits, Prober, probe
 from controller.records import Attempt, Job
 from controller.states import AttemptState, JobState
 from remote_runner.protocol import Facts, Result
@@ -28,8 +28,9 @@ _RESULT_BYTES = 500 * 10**9
 class Publisher:
     """Checks and publishes results."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, prober: Prober = probe) -> None:
         self._context = context
+        self._probe = prober
 
     async def publish(self, job: Job, attempt: Attempt, result: Result) -> str | None:
         """Publish, or say what is wrong with the result; None as well where it came too late."""
@@ -73,7 +74,7 @@ class Publisher:
         )
         try:
             async with self._context.storage.local_file(key) as path:
-                found = await probe(path, limits)
+                found = await self._probe(path, limits)
         except BadVideo as error:
             return f"the output cannot be read: {error}"
         return mismatch(job, found)

@@ -78,6 +78,7 @@ class Watch:
             self._give_up(attempt, Reason.BAD_RESULT, str(error))
             return
         if result is not None:
+            self._note_boot(machine)
             self._take(job, attempt, result)
         else:
             self._check_time(job, attempt)
@@ -88,8 +89,7 @@ class Watch:
         """Store a new sign of life; the first one starts the attempt."""
         store, now = self._context.store, self._context.clock()
         with store.transaction():
-            if machine.state is MachineState.BOOTING:
-                store.machines.move(machine, MachineState.BUSY, booted_at=now)
+            self._note_boot(machine)
             if attempt.state is AttemptState.ASSIGNED:
                 moved = store.attempts.move(
                     attempt, AttemptState.RUNNING, started_at=now, seen_at=now, status=status
@@ -101,6 +101,12 @@ class Watch:
             if moved and kind:
                 store.jobs.record(job.id, kind, {"phase": status.phase, "number": attempt.number})
         return moved or attempt
+
+    def _note_boot(self, machine: Machine) -> None:
+        if machine.state is MachineState.BOOTING:
+            self._context.store.machines.move(
+                machine, MachineState.BUSY, booted_at=self._context.clock()
+            )
 
     def _take(self, job: Job, attempt: Attempt, result: Result) -> None:
         """Act on a result document."""
