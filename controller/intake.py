@@ -27,10 +27,10 @@ from controller.errors import (
     TooManyJobs,
 )
 from controller.probe import Limits, Prober, probe
-from controller.records import Job, Request
+from controller.records import VIDEO_SUFFIXES, Job, Request
 from controller.settings import Settings
 from controller.states import JobState
-from controller.storage.base import VIDEO_SUFFIXES, Storage
+from controller.storage.base import Storage
 from controller.store import Store
 from remote_runner.protocol import Facts, Reason, Task
 
@@ -118,8 +118,7 @@ class Intake:
         """Keys of the videos below a prefix as the user names it, sorted."""
         key = self._storage.parse(prefix.rstrip("/"))
         entries = await self._storage.entries(f"{key}/")
-        suffixes = VIDEO_SUFFIXES
-        return [each.key for each in entries if Path(each.key).suffix.lower() in suffixes]
+        return [each.key for each in entries if _suffix(each.key) in VIDEO_SUFFIXES]
 
     def check_task(self, task: Task | None) -> Task:
         """With the deployment's model where the task leaves it open; :class:`BadTask`."""
@@ -226,3 +225,7 @@ class Intake:
             with contextlib.suppress(OSError):  # others may be using them
                 folder.rmdir()
                 self._settings.work_dir.rmdir()
+
+
+def _suffix(key: str) -> str:
+    return Path(key).suffix.lower()

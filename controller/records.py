@@ -13,6 +13,12 @@ from remote_runner.protocol import Facts, Phase, Result, Status, Task, from_json
 
 Row = Mapping[str, Any]
 
+#: Names of files that are taken for videos when a folder is listed; the content decides later.
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg"}
+    | {".wmv", ".flv", ".3gp", ".ogv"}
+)
+
 
 class _Record:
     """Builds a frozen dataclass from a row; ``_read`` converts the columns that need it."""

@@ -40,8 +40,11 @@ class Controller:
         intake: Intake,
         clock: Callable[[], float],
         wake: Callable[[], None],
+        reconciles: bool = True,
     ) -> None:
         self.settings = settings
+        self.reconciles = reconciles
+        """False in a client: another process runs the loops."""
         self.clock = clock
         self._store = store
         self._storage = storage

@@ -73,17 +73,22 @@ def build_loops(context: Context) -> Loops:
 
 @asynccontextmanager
 async def open_controller(
-    settings: Settings, *, clock: Callable[[], float] = time.time, must_own: bool = False
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = time.time,
+    must_own: bool = False,
+    only_look: bool = False,
 ) -> AsyncIterator[Controller]:
     """A controller while the context is open.
 
-    The first process on a data directory runs the loops; a second one is a client that submits
-    and follows, or, where it ``must_own`` the directory, raises :class:`AlreadyRunning`.
+    The first process on a data directory runs the loops; a second one, or one that will
+    ``only_look``, is a client that submits and follows. One that ``must_own`` the directory
+    raises :class:`AlreadyRunning` instead.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(settings.data_dir / "noxfvr.lock")
+    lock = _lock(settings)
     try:
-        lock.acquire(blocking=False)
+        if not only_look:
+            lock.acquire(blocking=False)
     except Timeout:
         if must_own:
             raise AlreadyRunning(f"another process works on {settings.data_dir}") from None
@@ -93,11 +98,18 @@ async def open_controller(
             async with _running_loops(context) as controller:
                 yield controller
         else:
-            log.info("Another process works on %s: this one is its client", settings.data_dir)
-            yield _controller(context, wake=lambda: None)
+            yield _controller(context, wake=lambda: None, reconciles=False)
     finally:
         context.store.close()
         lock.release()
+
+
+def _lock(settings: Settings) -> FileLock:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(f"{settings.data_dir} cannot be used: {error.strerror}") from error
+    return FileLock(settings.data_dir / "noxfvr.lock")
 
 
 @asynccontextmanager
@@ -139,7 +151,9 @@ async def _remove_partial_uploads(context: Context) -> None:
             await context.storage.delete(entry.key)
 
 
-def _controller(context: Context, wake: Callable[[], None]) -> Controller:
+def _controller(
+    context: Context, *, wake: Callable[[], None], reconciles: bool = True
+) -> Controller:
     return Controller(
         store=context.store,
         storage=context.storage,
@@ -152,6 +166,7 @@ def _controller(context: Context, wake: Callable[[], None]) -> Controller:
         ),
         clock=context.clock,
         wake=wake,
+        reconciles=reconciles,
     )
 
 

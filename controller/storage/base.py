@@ -7,11 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg"}
-    | {".wmv", ".flv", ".3gp", ".ogv"}
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

@@ -1,0 +1,67 @@
+# Every target sets up what it needs: a virtual environment in .venv, from pip alone.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check bench bench-gpu eval sample clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# where to get PyTorch from, if not from pip's usual index: make demo TORCH_INDEX=https://…/cpu
+TORCH_INDEX ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar on --constraint constraints.txt
+
+help:
+	@echo "make demo      the whole story on this computer, no account needed"
+	@echo "make test      the tests that take seconds each (a few minutes in all)"
+	@echo "make test-all  every test, the figures of the shipped models and the frame cost"
+	@echo "make check     format, lint, types and import rules"
+	@echo "make bench     what a frame costs beside a bare decode-scale-encode loop"
+	@echo "make bench-gpu the same on a CUDA device"
+	@echo "make eval      figures of the shipped models, image by image"
+	@echo "make clean     remove the environment, caches and run-time data"
+
+demo: $(READY)
+	@$(BIN)/noxfvr demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" tests
+
+test-all: $(READY)
+	@$(BIN)/python -m pytest -n 2 tests
+	@$(MAKE) --no-print-directory eval bench
+
+check: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(READY)
+	@$(BIN)/python -m tests.benchmarks.frame_cost
+
+bench-gpu: $(READY)
+	@$(BIN)/python -m tests.benchmarks.frame_cost --device cuda
+
+eval: $(READY)
+	@$(BIN)/python data/models/evaluate.py
+
+sample: $(READY)
+	@$(BIN)/python data/samples/make_sample.py
+
+clean:
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find data -mindepth 1 -maxdepth 1 ! -name models ! -name samples -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt bot/requirements.txt remote_runner/requirements.txt tests/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "noxfvr needs Python 3.11 or newer; make PYTHON=python3.11 names one"; exit 2; }
+	@echo "[1/3] A virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "[2/3] PyTorch"
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@echo "[3/3] noxfvr and the other libraries"
+	@$(PIP) --editable '.[bot,runner,dev]'
+	@touch $@
