@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 _HIDDEN = "***"
 _PATTERNS = (
-    re.compile(r"\b\d{6,12}:[A-Za-z0-9_-]{30,}"),  # a bot token, also inside a URL
+    re.compile(r"(?<!\d)\d{6,12}:[A-Za-z0-9_-]{30,}"),  # a bot token, also inside a URL
     re.compile(r"(?<=[?&])(X-Amz-[A-Za-z-]+|Signature|AWSAccessKeyId|api_key)=[^&\s'\"]+", re.I),
     re.compile(r"(?<=Bearer )\S+"),
 )

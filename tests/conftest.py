@@ -1,0 +1,20 @@
+import os
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MB, so that a full disk is a real one. Needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    folder = tmp_path / "small_disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this machine does not let one mount a file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
