@@ -108,7 +108,7 @@ class Batch:
                 self.reporter.say("RUN", f"Processing file: {item.source.name}")
             case "retrying":
                 why = self._tongue(f"reason-{event.data['reason']}")
-                self.reporter.warn(f"Attempt {event.data['number']}: {why} Trying again.")
+                self.reporter.warn(f"Attempt {event.data['number']}: {why}; trying again")
             case "cancelling":
                 self.reporter.warn(f"Cancelling {item.source.name}")
             case "done" | "failed" | "cancelled":
@@ -162,7 +162,8 @@ class Batch:
                 last = f"{counted} cancelled"
             case _:
                 item.status, item.error = "failed", self._reason(job)
-                self.reporter.fail(f"{item.source.name}: {item.error}")
+                detail = f" ({job.detail})" if job.detail else ""
+                self.reporter.fail(f"{item.source.name}: {item.error}{detail}")
                 last = f"{counted} failed"
         if self._open():
             self.reporter.say("OK" if item.status == "completed" else "END", last)

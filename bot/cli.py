@@ -10,39 +10,37 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 from ulid import ULID
 
-from bot.batch import Batch, as_item, job_row
+from bot.batch import Batch, as_item
 from bot.console import open_reporter
-from bot.sources import NoSuchSource, find_sources
-from bot.texts import Texts, Tongue
-from controller.errors import ControllerError, NoSuchJob, SettingsError, TooLate, UserError
-from controller.records import TERMINAL, Job
-from controller.service import Controller
+from bot.terminal import (
+    Order,
+    UsageError,
+    cancel_all,
+    find_job,
+    follow,
+    run_batch,
+    show_status,
+    tongue,
+)
+from controller.errors import ControllerError, SettingsError, TooLate
+from controller.records import TERMINAL
 from controller.settings import Settings, load_settings, read_environment
-from controller.states import JobState
 from controller.wiring import configure_logging, open_controller
 from remote_runner import __version__
 from remote_runner.protocol import PRESETS, Mode, Task
 
 log = logging.getLogger(__name__)
 
-_CANCEL_S = 60.0
-
-
-class UsageError(click.ClickException):
-    """One line that says what is wrong and how to mend it."""
-
-    exit_code = 2
+T = TypeVar("T")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,7 +69,12 @@ def bot() -> None:
 
 @main.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
-@click.option("--mode", type=click.Choice([*Mode]), default=str(Mode.UPSCALE), show_default=True)
+@click.option(
+    "--mode",
+    type=click.Choice([str(mode) for mode in Mode]),
+    default=str(Mode.UPSCALE),
+    show_default=True,
+)
 @click.option("--scale", type=click.Choice(["2", "4"]), default="2", show_default=True)
 @click.option("--size", metavar="WxH", help="Exact output size, fitted with borders.")
 @click.option("--fps", metavar="N", help="Target frame rate: 60, 59.94, 24000/1001.")
@@ -93,8 +96,14 @@ def batch(sources: Sequence[str], json_file: str | None, **options: Any) -> None
     if options["machines"] is not None:
         settings = dataclasses.replace(settings, max_machines=options["machines"])
     configure_logging(settings, level=logging.ERROR)
-    work = _batch(settings, sources, task, options, json_file)
-    sys.exit(0 if _run(work) else 1)
+    order = Order(
+        sources=sources,
+        task=task,
+        json_file=json_file,
+        dry_run=options["dry_run"],
+        yes=options["yes"],
+    )
+    sys.exit(0 if _run(run_batch(settings, order)) else 1)
 
 
 @main.command()
@@ -105,7 +114,7 @@ def status(as_json: bool) -> None:
 
     async def show() -> None:
         async with open_controller(settings, only_look=True) as controller:
-            _show_status(controller, as_json)
+            show_status(controller, as_json)
 
     _run(show())
 
@@ -125,9 +134,9 @@ def cancel(jobs: Sequence[str], everything: bool) -> None:
             found = (
                 controller.jobs(active=True, limit=10_000)
                 if everything
-                else [_job(controller, each) for each in jobs]
+                else [find_job(controller, each) for each in jobs]
             )
-            return await _cancel_all(controller, found)
+            return await cancel_all(controller, found)
 
     sys.exit(0 if _run(work()) else 1)
 
@@ -142,14 +151,14 @@ def retry(job: str, json_file: str | None) -> None:
 
     async def work() -> bool:
         async with open_controller(settings) as controller:
-            old = _job(controller, job)
+            old = find_job(controller, job)
             try:
                 again = controller.retry(old.id, by=TERMINAL, key=f"retry:{ULID()}")
             except TooLate:
                 raise UsageError(f"{job} goes on, or its input was removed") from None
-            follower = Batch(controller, open_reporter(), _tongue())
-            follower.add_job(as_item(controller, again, 1, _tongue()).source, again)
-            return await _follow(controller, follower, json_file)
+            follower = Batch(controller, open_reporter(json_file), tongue())
+            follower.add_job(as_item(controller, again, 1, tongue()).source, again)
+            return await follow(follower, json_file)
 
     sys.exit(0 if _run(work()) else 1)
 
@@ -162,7 +171,7 @@ def logs(job: str) -> None:
 
     async def show() -> None:
         async with open_controller(settings, only_look=True) as controller:
-            for line in await controller.logs(_job(controller, job).id, by=TERMINAL):
+            for line in await controller.logs(find_job(controller, job).id, by=TERMINAL):
                 click.echo(line)
 
     _run(show())
@@ -194,172 +203,6 @@ def demo(video: Path | None) -> None:
     sys.exit(_run(run_demo(video, _settings().data_dir)))
 
 
-async def _batch(
-    settings: Settings,
-    given: Sequence[str],
-    task: Task,
-    options: dict[str, Any],
-    json_file: str | None,
-) -> bool:
-    async with open_controller(settings) as controller:
-        follower = Batch(controller, open_reporter(), _tongue())
-        try:
-            await _submit(controller, follower, given, task)
-            if not follower.items:
-                follower.reporter.warn("Nothing to process")
-                return False
-            if options["dry_run"] or not _is_wanted(controller, follower, options["yes"]):
-                _show_plan(controller, follower)
-                follower.skip_all()
-                _write_rows(follower, json_file, 0.0)
-                return bool(options["dry_run"]) and not any(i.error for i in follower.items)
-            follower.start()
-        except BaseException:
-            follower.reporter.close()
-            raise
-        return await _follow(controller, follower, json_file)
-
-
-async def _submit(
-    controller: Controller, follower: Batch, given: Sequence[str], task: Task
-) -> None:
-    reporter = follower.reporter
-    run = str(ULID())
-    found = []
-    for each in given:
-        try:
-            found.append(await find_sources(controller, each))
-        except NoSuchSource as error:
-            raise UsageError(str(error)) from None
-    for place in found:
-        reporter.say("DIR", f"Processing batch from: {place.given}")
-        reporter.say("LIST", f"Listing files from {place.place}: {place.given}")
-        reporter.say("OK", f"Found {len(place.sources)} video files")
-        for source in place.sources:
-            try:
-                key = f"batch:{run}:{len(follower.items)}"
-                job = await source.accept(controller, key, _tongue().language, task)
-                follower.add_job(source, job)
-            except UserError as error:
-                follower.add_error(source, error)
-
-
-async def _follow(controller: Controller, follower: Batch, json_file: str | None) -> bool:
-    """To the end; an interrupt cancels what goes on and still waits for its end."""
-    started = time.monotonic()
-    following = asyncio.ensure_future(follower.follow())
-    loop = asyncio.get_running_loop()
-
-    def interrupt() -> None:
-        follower.reporter.warn("Interrupted: cancelling what has not ended")
-        follower.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
-    try:
-        await following
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-        follower.reporter.close()
-    _write_rows(follower, json_file, time.monotonic() - started)
-    return all(item.status == "completed" for item in follower.items)
-
-
-async def _cancel_all(controller: Controller, jobs: Sequence[Job]) -> bool:
-    """Whether all of them ended as cancelled."""
-    late = False
-    for job in jobs:
-        try:
-            controller.cancel(job.id, by=TERMINAL)
-        except TooLate:
-            click.echo(f"{job.short_id} {job.state} already")
-            late = True
-    ends_at = time.monotonic() + _CANCEL_S
-    for job in jobs:
-        ended = controller.get(job.id, by=TERMINAL)
-        while not ended.state.is_terminal and time.monotonic() < ends_at:
-            await asyncio.sleep(0.2)
-            ended = controller.get(job.id, by=TERMINAL)
-        click.echo(f"{job.short_id} {ended.state}")
-        late = late or ended.state is not JobState.CANCELLED
-    return not late
-
-
-def _show_status(controller: Controller, as_json: bool) -> None:
-    jobs = controller.jobs(limit=10_000 if as_json else 50)
-    items = [as_item(controller, job, n, _tongue()) for n, job in enumerate(jobs, start=1)]
-    if as_json:
-        rows = [
-            {"job": job.id, **job_row(controller, item)}
-            for job, item in zip(jobs, items, strict=True)
-        ]
-        machines = [
-            {
-                "id": m.id,
-                "instance_id": m.instance,
-                "state": m.state,
-                "usd_per_hour": m.usd_per_hour,
-            }
-            for m in controller.machines()
-        ]
-        cost = sum(row["cost_usd"] for row in rows)
-        seconds = sum(row["seconds"] for row in rows)
-        document = {"results": rows, "cost_usd": cost, "seconds": seconds, "machines": machines}
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-        return
-    for job, item in zip(jobs, items, strict=True):
-        attempt = controller.attempt(job.id)
-        done = attempt.status if attempt and job.state is JobState.RUNNING else None
-        percent = f" {100 * done.done // done.total}%" if done and done.total else ""
-        error = f"  {item.error}" if item.error else ""
-        click.echo(f"{job.short_id}  {job.state:<9}{percent:>5}  {job.source_name}{error}")
-    for machine in controller.machines():
-        price = f"${machine.usd_per_hour:.3f}/hr"
-        click.echo(f"machine #{machine.instance}  {machine.state:<9}  {machine.name} @ {price}")
-    if not jobs:
-        click.echo("No jobs yet.")
-
-
-def _show_plan(controller: Controller, follower: Batch) -> None:
-    for item in follower.items:
-        if item.job:
-            expected = controller.estimate(item.job)
-            follower.reporter.say(
-                "PLAN",
-                f"{item.source.name}: {expected.width}x{expected.height}, "
-                f"{expected.frames_out} frames, about {expected.seconds:.0f} s",
-            )
-
-
-def _is_wanted(controller: Controller, follower: Batch, yes: bool) -> bool:
-    """Ask where somebody can answer; a pipe has said what it wants by its arguments."""
-    if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return True
-    jobs = [item.job for item in follower.items if item.job]
-    if not jobs:
-        return True
-    estimates = [controller.estimate(job) for job in jobs]
-    seconds, usd = sum(e.seconds for e in estimates), sum(e.usd for e in estimates)
-    return click.confirm(f"{len(jobs)} videos, about {seconds:.0f} s, ${usd:.2f}. Start?", True)
-
-
-def _write_rows(follower: Batch, json_file: str | None, seconds: float) -> None:
-    if json_file is None:
-        return
-    rows = follower.rows()
-    document = {
-        "results": rows,
-        "cost_usd": round(sum(row["cost_usd"] for row in rows), 6),
-        "seconds": round(seconds, 3),
-    }
-    text = json.dumps(document, ensure_ascii=False, indent=2)
-    if json_file == "-":
-        click.echo(text)
-    else:
-        Path(json_file).write_text(text + "\n", encoding="utf-8")
-
-
 def _task(options: dict[str, Any]) -> Task:
     task = Task(
         mode=Mode(options["mode"]),
@@ -372,31 +215,24 @@ def _task(options: dict[str, Any]) -> Task:
         preset=options["preset"],
     )
     problems = task.problems()
+    if task.fps and not task.mode.interpolates:
+        problems.append("--fps needs --mode interp or both")
+    if task.size and not task.mode.upscales:
+        problems.append("--size needs --mode upscale or both")
     if problems:
         raise UsageError("; ".join(problems))
     return task
-
-
-def _job(controller: Controller, job_id: str) -> Job:
-    try:
-        return controller.get(job_id, by=TERMINAL)
-    except NoSuchJob:
-        raise UsageError(f"{job_id}: no such job; noxfvr status lists them") from None
 
 
 def _settings(env: dict[str, str] | None = None) -> Settings:
     return _or_usage(lambda: load_settings(read_environment() if env is None else env))
 
 
-def _or_usage(read: Callable[[], Any]) -> Any:
+def _or_usage(read: Callable[[], T]) -> T:
     try:
         return read()
     except SettingsError as error:
         raise UsageError("; ".join(error.problems)) from None
-
-
-def _tongue() -> Tongue:
-    return Texts().pick(os.environ.get("LC_ALL") or os.environ.get("LANG"))
 
 
 async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:

@@ -113,11 +113,10 @@ class BarReporter:
         self._progress.console.print(text, style=style, markup=False, highlight=False)
 
 
-def open_reporter() -> Reporter:
-    """Bars where somebody looks, lines where a program reads."""
-    if sys.stdout.isatty():
-        return BarReporter(Console())
-    return PlainReporter(sys.stdout)
+def open_reporter(json_file: str | None = None) -> Reporter:
+    """Bars where somebody looks, lines where a program reads; out of the way of printed JSON."""
+    output = sys.stderr if json_file == "-" else sys.stdout
+    return BarReporter(Console(file=output)) if output.isatty() else PlainReporter(output)
 
 
 def describe_progress(status: Status) -> str:

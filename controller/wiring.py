@@ -51,11 +51,16 @@ def build_context(settings: Settings, *, clock: Callable[[], float] = time.time)
         storage = FolderStorage(settings.storage_dir)
     except OSError as error:
         raise DatabaseError(f"{settings.data_dir} cannot be used: {error.strerror}") from error
+    store = Store(settings.database, clock=clock)
     return Context(
-        store=Store(settings.database, clock=clock),
+        store=store,
         storage=storage,
         mailbox=Mailbox(storage),
-        provider=LocalProvider(logs_dir=settings.logs_dir, work_dir=settings.work_dir),
+        provider=LocalProvider(
+            deployment=store.deployment,
+            logs_dir=settings.logs_dir,
+            work_dir=settings.work_dir,
+        ),
         settings=settings,
         clock=clock,
     )
@@ -176,3 +181,12 @@ def configure_logging(settings: Settings, *, level: int = logging.INFO) -> None:
     form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     handler.setFormatter(RedactingFormatter(settings.secrets, form))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def check_deployment(settings: Settings) -> str:
+    """Open and close the data directory; a line about it, or what is wrong as an error."""
+    context = build_context(settings)
+    try:
+        return f"{settings.data_dir} is usable, deployment {context.store.deployment}"
+    finally:
+        context.store.close()

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from controller.errors import ProviderError
+from controller.labels import Label
 from controller.providers.base import Instance, Launch, Offer
 
 log = logging.getLogger(__name__)
@@ -42,15 +43,18 @@ class LocalProvider:
     silence_s = 60.0
     boot_s = 120.0
 
-    def __init__(self, *, logs_dir: Path, work_dir: Path, grace_s: float = 10.0) -> None:
+    def __init__(
+        self, *, deployment: str, logs_dir: Path, work_dir: Path, grace_s: float = 10.0
+    ) -> None:
+        self._deployment = deployment
         self._logs_dir = logs_dir
         self._work_dir = work_dir
         self._grace_s = grace_s
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     async def offers(self) -> list[Offer]:
-        running = await self.instances()
-        if running:
+        labels = [Label.parse(instance.label) for instance in await self.instances()]
+        if any(label and label.deployment == self._deployment for label in labels):
             return []
         return [Offer(id="local", name=await asyncio.to_thread(device_name), usd_per_hour=0.0)]
 
