@@ -59,7 +59,14 @@ class LocalProvider:
         return [Offer(id="local", name=await asyncio.to_thread(device_name), usd_per_hour=0.0)]
 
     async def create(self, offer: Offer, launch: Launch) -> str:
-        return await asyncio.to_thread(self._start, launch)
+        instance_id = await asyncio.to_thread(self._start, launch)
+        # a process that was just started shows its environment a moment later
+        for _ in range(100):
+            listed = {instance.id for instance in await self.instances()}
+            if instance_id in listed or _process(instance_id) is None:
+                break
+            await asyncio.sleep(0.01)
+        return instance_id
 
     async def instances(self) -> list[Instance]:
         self._collect_children()
@@ -79,7 +86,9 @@ class LocalProvider:
     async def _has_ended(self, instance_id: str, within_s: float) -> bool:
         for _ in range(max(1, int(within_s / 0.1))):
             self._collect_children()
-            if _process(instance_id) is None:
+            # a leader can be a zombie while its threads still end: then it is our child yet
+            mine = int(instance_id.partition("-")[0]) in self._children
+            if not mine and _process(instance_id) is None:
                 return True
             await asyncio.sleep(0.1)
         return False

@@ -1,0 +1,227 @@
+"""Handles committed updates: in order within a lane, lanes side by side, each at least once.
+
+A lane is a chat, or the files of a chat: those take long, and buttons and commands of the same
+chat must not wait for them. What fails for a reason of the network is tried on; what crashes a
+handler, or the process, three times is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiogram import Bot, Dispatcher
+from aiogram.exceptions import (
+    ClientDecodeError,
+    TelegramEntityTooLarge,
+    TelegramNetworkError,
+    TelegramRetryAfter,
+    TelegramServerError,
+)
+from aiogram.types import Update
+from pydantic import ValidationError
+
+from bot.intake import find_upload
+from bot.poller import Backoff
+from controller.records import Update as StoredUpdate
+from controller.service import Controller
+
+log = logging.getLogger(__name__)
+
+Lane = tuple[int, str]
+GiveUp = Callable[[Update], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How many at a time, how often, how long."""
+
+    tries: int = 3
+    handlers: int = 16
+    files: int = 4
+    """Lanes that may fetch files at the same time."""
+    known: int = 1000
+    """Updates in memory; the others wait in the database."""
+    retry_s: float = 0.5
+    """Wait after the first crash; it doubles."""
+    outage_s: float = 3600.0
+    """How long one update may go on failing for reasons of the network."""
+    drain_s: float = 5.0
+    """How long running handlers may go on when the program stops."""
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class Inbox:
+    """Workers over the updates that are committed and not handled."""
+
+    def __init__(
+        self,
+        bot: Bot,
+        dispatcher: Dispatcher,
+        controller: Controller,
+        give_up: GiveUp,
+        limits: Limits | None = None,
+    ) -> None:
+        self._bot = bot
+        self._dispatcher = dispatcher
+        self._controller = controller
+        self._give_up = give_up
+        self._limits = limits or Limits()
+        self._slots = {
+            "": asyncio.Semaphore(self._limits.handlers),
+            "files": asyncio.Semaphore(self._limits.files),
+        }
+        self._lanes: dict[Lane, deque[tuple[StoredUpdate, Update]]] = {}
+        self._known: set[int] = set()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be new updates."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled; then running handlers get a few seconds, and the rest stays stored."""
+        try:
+            while True:
+                self._news.clear()
+                self._distribute()
+                await self._news.wait()
+        finally:
+            await self._drain()
+
+    def _distribute(self) -> None:
+        room = self._limits.known - len(self._known)
+        if room <= 0:
+            return
+        for stored in self._controller.inbox_pending(limit=self._limits.known):
+            if stored.id in self._known:
+                continue
+            if (update := self._parse(stored)) is None:
+                continue
+            self._known.add(stored.id)
+            lane = find_lane(update)
+            if lane not in self._lanes:
+                self._lanes[lane] = deque()
+                self._start_worker(lane)
+            self._lanes[lane].append((stored, update))
+
+    def _parse(self, stored: StoredUpdate) -> Update | None:
+        """An update of a shape that is not known can never be handled: it is put aside."""
+        try:
+            return Update.model_validate(json.loads(stored.body), context={"bot": self._bot})
+        except ValidationError as error:
+            where = ", ".join(".".join(map(str, each["loc"])) for each in error.errors()[:3])
+            log.exception("update %s cannot be read: %s", stored.id, where, exc_info=False)
+            self._controller.inbox_done(stored.id)
+            return None
+
+    def _start_worker(self, lane: Lane) -> None:
+        worker = asyncio.create_task(self._work(lane), name=f"inbox {lane}")
+        self._workers.add(worker)
+        worker.add_done_callback(self._end_worker)
+
+    def _end_worker(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if not worker.cancelled() and (error := worker.exception()):
+            log.error("an inbox worker broke", exc_info=error)
+
+    async def _work(self, lane: Lane) -> None:
+        try:
+            queue = self._lanes[lane]
+            while queue and not self._stopping.is_set():
+                stored, update = queue[0]
+                if not await self._handle(stored, update, self._slots[lane[1]]):
+                    return
+                queue.popleft()
+                self._known.discard(stored.id)
+                if len(self._known) == self._limits.known - 1:
+                    self.wake()
+        finally:
+            # what is left, after a failure of the database say, is distributed anew
+            for stored, _ in self._lanes.pop(lane, ()):
+                self._known.discard(stored.id)
+
+    async def _handle(
+        self, stored: StoredUpdate, update: Update, slots: asyncio.Semaphore
+    ) -> bool:
+        """Try until handled or given up; False if the program stops first."""
+        tries = self._controller.inbox_try(stored.id)
+        while tries <= self._limits.tries:
+            try:
+                if not await self._feed(update, slots):
+                    return False
+                break
+            except Exception:
+                log.exception("update %s crashed its handler, try %s", stored.id, tries)
+            if tries == self._limits.tries:
+                await self._give_up(update)
+                break
+            if not await self._pause(self._limits.retry_s * 2 ** (tries - 1)):
+                return False
+            tries = self._controller.inbox_try(stored.id)
+        else:
+            log.error("update %s ended the process %s times: given up", stored.id, tries - 1)
+            await self._give_up(update)
+        self._controller.inbox_done(stored.id)
+        return True
+
+    async def _feed(self, update: Update, slots: asyncio.Semaphore) -> bool:
+        """One try, through outages; False if the program stops first."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._limits.outage_s
+        failures = 0
+        while True:
+            try:
+                async with slots:
+                    await self._dispatcher.feed_update(self._bot, update)
+                return True
+            except TelegramEntityTooLarge:
+                raise
+            except (
+                TelegramNetworkError,
+                TelegramServerError,
+                TelegramRetryAfter,
+                ClientDecodeError,
+            ) as error:
+                if loop.time() > until:
+                    raise
+                failures += 1
+                log.warning("update %s has to wait: %s", update.update_id, error)
+                wait_s = self._limits.backoff.wait_s(failures)
+                if isinstance(error, TelegramRetryAfter):
+                    wait_s = error.retry_after
+            if not await self._pause(wait_s):
+                return False
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait; False if the program stops meanwhile."""
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return True
+        return False
+
+    async def _drain(self) -> None:
+        self._stopping.set()
+        workers = set(self._workers)
+        if not workers:
+            return
+        _, late = await asyncio.wait(workers, timeout=self._limits.drain_s)
+        for worker in late:
+            worker.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def find_lane(update: Update) -> Lane:
+    """What an update must stay in order with."""
+    if (query := update.callback_query) is not None:
+        return (query.message.chat.id if query.message else query.from_user.id, "")
+    if (message := update.message) is not None:
+        return (message.chat.id, "files" if find_upload(message) else "")
+    return (0, "")

@@ -1,0 +1,157 @@
+"""Phrases about videos, tasks and failures that several messages share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from fractions import Fraction
+
+from aiogram.utils.formatting import Code, DateTime, Text
+
+from bot.settings import BotSettings
+from bot.texts import Tongue, clean_name
+from controller.errors import UserError
+from controller.records import Job
+from controller.settings import Settings
+from controller.states import AnyReason
+from remote_runner.protocol import Facts, Result, Task, parse_fps
+
+log = logging.getLogger(__name__)
+
+_CODECS = {
+    "h264": "H.264",
+    "hevc": "HEVC",
+    "av1": "AV1",
+    "vp9": "VP9",
+    "vp8": "VP8",
+    "mpeg4": "MPEG-4",
+    "mpeg2video": "MPEG-2",
+    "prores": "ProRes",
+}
+#: Transfer characteristics of HDR, as FFmpeg names them: PQ and HLG (ITU-R BT.2100).
+_HDR = frozenset({"smpte2084", "arib-std-b67"})
+_NOTES_SHOWN = 6
+
+
+def show_name(job: Job, limit: int = 60) -> Text:
+    """The user's name of the video: as code, so that no part of it becomes a link or a command."""
+    return Code(clean_name(job.source_name, limit))
+
+
+def show_picture(width: int, height: int) -> str:
+    return f"{width}×{height}"
+
+
+def show_task(task: Task, tongue: Tongue) -> str:
+    """``×2 + 2× fps``, ``1920×1080``, ``60 fps``."""
+    parts = []
+    if task.mode.upscales:
+        size = task.size.lower().replace("x", "×") if task.size else None
+        parts.append(size or tongue("task-scale", scale=task.scale))
+    if task.mode.interpolates:
+        target = tongue.fps(float(parse_fps(task.fps))) if task.fps else None
+        parts.append(target or tongue("task-factor", factor=task.factor))
+    return " + ".join(parts)
+
+
+def find_rate(facts: Facts) -> float:
+    """Frames per second of a file; 0 where it is not known."""
+    try:
+        return float(Fraction(facts.fps))
+    except (ValueError, ZeroDivisionError):
+        return 0.0
+
+
+def find_output_rate(job: Job) -> float:
+    """Frames per second that the task asks for."""
+    if not job.task.mode.interpolates:
+        return find_rate(job.facts)
+    if job.task.fps:
+        return float(parse_fps(job.task.fps))
+    return find_rate(job.facts) * job.task.factor
+
+
+def describe_facts(facts: Facts, tongue: Tongue) -> list[str]:
+    """Lines about a file: picture and length, what is unusual, its other streams."""
+    first = [
+        show_picture(facts.width, facts.height),
+        tongue.fps(find_rate(facts)),
+        tongue.duration(facts.duration_s),
+        _CODECS.get(facts.codec, clean_name(facts.codec, 20)),
+        tongue.size(facts.bytes),
+    ]
+    none = tongue("plan-none")
+    audio = ", ".join(clean_name(each, 20) for each in facts.audio[:6])
+    subtitles = ", ".join(clean_name(each, 20) for each in facts.subtitles[:6])
+    lines = [" · ".join(first)]
+    if special := _find_special(facts, tongue):
+        lines.append(" · ".join(special))
+    lines.append(tongue("plan-audio", list=audio or none))
+    lines.append(tongue("plan-subtitles", list=subtitles or none))
+    return lines
+
+
+def describe_reason(reason: AnyReason | None, tongue: Tongue) -> str:
+    return tongue(f"reason-{reason or 'internal'}")
+
+
+def describe_error(
+    error: UserError, tongue: Tongue, settings: Settings, bot_settings: BotSettings
+) -> str:
+    """What a user did wrong and what to do now: the text of the error's code."""
+    values: dict[str, str | int | float] = {
+        "max_size": tongue.size(settings.max_input_bytes),
+        "max_time": tongue.duration(settings.max_input_min * 60),
+        "limit": show_limit(bot_settings.download_limit, tongue),
+    }
+    if isinstance(size := error.data.get("size"), int):
+        values["size"] = tongue.size(size)
+    key = f"error-{error.code}"
+    if not tongue.has(key):
+        log.error("error code %s has no text", error.code)
+        key = "error-error"
+    return tongue(key, **values)
+
+
+def show_limit(count: int, tongue: Tongue) -> str:
+    """A limit of the platform, which counts in 1024: ``20 MB``."""
+    return tongue("size-mb", value=tongue.number(count / 1024**2, 0))
+
+
+def describe_notes(notes: Iterable[str], result: Result | None, tongue: Tongue) -> list[str]:
+    """What was assumed, converted or left out: a line each. Codes come from a rented machine."""
+    lines = [_describe_note(note, tongue) for note in dict.fromkeys(notes)]
+    if result and result.dropped:
+        dropped = ", ".join(clean_name(each, 30) for each in result.dropped[:_NOTES_SHOWN])
+        lines.append(tongue("result-dropped", list=dropped))
+    return lines[:_NOTES_SHOWN]
+
+
+def show_moment(at: float, now: float, tongue: Tongue) -> Text:
+    """A time that the client shows as relative and keeps up to date; old ones show the words."""
+    away = tongue.duration(abs(at - now))
+    words = tongue("when-in" if at > now else "when-ago", time=away)
+    return DateTime(words, unix_time=int(at), date_time_format="r")
+
+
+def _find_special(facts: Facts, tongue: Tongue) -> list[str]:
+    found = []
+    if facts.vfr:
+        found.append(tongue("fact-vfr"))
+    if facts.interlaced:
+        found.append(tongue("fact-interlaced"))
+    if facts.transfer in _HDR:
+        found.append(tongue("fact-hdr"))
+    if facts.bit_depth > 8:
+        found.append(tongue("fact-bits", value=facts.bit_depth))
+    if facts.chapters:
+        found.append(tongue("fact-chapters", count=facts.chapters))
+    return found
+
+
+def _describe_note(note: str, tongue: Tongue) -> str:
+    code, _, value = note.partition(":")
+    if code.replace("_", "").isalnum() and code.isascii() and tongue.has(f"note-{code}"):
+        return tongue(f"note-{code}", value=clean_name(value, 40))
+    log.warning("note code %s has no text", clean_name(code, 40))
+    return tongue("note-other", value=clean_name(note, 60))
