@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench bench-gpu eval sample clean
+.PHONY: help demo test test-all check bench bench-gpu eval sim sample clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # where to get PyTorch from, if not from pip's usual index: make demo TORCH_INDEX=https://…/cpu
 TORCH_INDEX ?=
+SEEDS ?= 0:200
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar on --constraint constraints.txt
 
 help:
@@ -20,6 +21,7 @@ help:
 	@echo "make bench     what a frame costs beside a bare decode-scale-encode loop"
 	@echo "make bench-gpu the same on a CUDA device"
 	@echo "make eval      figures of the shipped models, image by image"
+	@echo "make sim SEEDS=A:B  days of the controller in virtual time, faults chosen by seeds"
 	@echo "make clean     remove the environment, caches and run-time data"
 
 demo: $(READY)
@@ -46,6 +48,9 @@ bench-gpu: $(READY)
 
 eval: $(READY)
 	@$(BIN)/python data/models/evaluate.py
+
+sim: $(READY)
+	@SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 2 tests/simulation
 
 sample: $(READY)
 	@$(BIN)/python data/samples/make_sample.py

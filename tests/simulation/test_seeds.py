@@ -1,0 +1,30 @@
+import os
+
+import pytest
+
+from tests.simulation.world import World
+
+
+def seeds() -> range:
+    first, _, last = os.environ.get("SEEDS", "0:40").partition(":")
+    return range(int(first), int(last))
+
+
+@pytest.mark.parametrize("seed", seeds())
+async def test_nothing_leaks_and_nothing_is_lost(seed, tmp_path):
+    world = World(seed, tmp_path / "data")
+    await world.live(60)
+    await world.calm_down()
+    broken = world.broken()
+    world.house.store.close()
+    assert not broken, "\n".join([f"seed {seed}", *broken, *world.story[-60:]])
+
+
+async def test_a_seed_replays_its_story(tmp_path):
+    stories = []
+    for run in ("a", "b"):
+        world = World(7, tmp_path / run)
+        await world.live(60)
+        stories.append([line.split(maxsplit=2)[-1] for line in world.story])
+        world.house.store.close()
+    assert stories[0] == stories[1]

@@ -1,0 +1,212 @@
+"""A day of the controller in virtual time, every choice made by one seed.
+
+The loops, the store and the folder are real; machines and runners are scripted. A crash drops the
+process at any await of an outside effect: rows and objects stay, memory goes.
+"""
+
+import random
+from pathlib import Path
+
+from controller.errors import TooLate, Unclear
+from controller.records import Actor
+from controller.states import JobState, MachineState
+from remote_runner.protocol import Phase, Reason
+from tests.controller.conftest import Clock, House, video
+from tests.controller.standins import ScriptedProvider
+
+OUTPUT = video(width=640, height=360)
+OWNER = 7
+CAP = 3
+
+
+class Crash(BaseException):
+    """The process is gone; not an error that anything may catch."""
+
+
+class FlakyProvider(ScriptedProvider):
+    """Machines that are refused, lost and hard to destroy, and crashes around each call."""
+
+    def __init__(self, rng: random.Random, rate: float) -> None:
+        super().__init__()
+        self.rng = rng
+        self.rate = rate
+        self.most_per_label = 0
+
+    async def create(self, offer, launch):
+        self._maybe_crash()
+        if self._hit():
+            self.create_faults.append(
+                self.rng.choice(["refused", "lost_request", "lost_answer", "lost_answer"])
+            )
+        instance = await super().create(offer, launch)
+        labels = [each.label for each in self.alive.values()]
+        self.most_per_label = max(self.most_per_label, *map(labels.count, labels))
+        self._maybe_crash()
+        return instance
+
+    async def instances(self):
+        if self._hit():
+            raise Unclear("no complete listing")
+        return await super().instances()
+
+    async def destroy(self, instance_id):
+        self._maybe_crash()
+        if self._hit():
+            self.destroy_faults.append(self.rng.choice(["unclear", "lies"]))
+        await super().destroy(instance_id)
+        self._maybe_crash()
+
+    def _hit(self) -> bool:
+        return self.rng.random() < self.rate
+
+    def _maybe_crash(self) -> None:
+        if self.rng.random() < self.rate / 4:
+            raise Crash
+
+
+class World:
+    """One run; :meth:`live` a while, :meth:`calm_down`, then look at :meth:`broken`."""
+
+    def __init__(self, seed: int, folder: Path, *, rate: float = 0.15) -> None:
+        self.rng = random.Random(seed)
+        self.provider = FlakyProvider(self.rng, rate)
+        self.house = House(folder, Clock(), self.provider)
+        self.jobs = []
+        self.cancelled_first = set()
+        self.story = []
+        self._number = 0
+
+    async def live(self, ticks: int) -> None:
+        for _ in range(ticks):
+            await self._act()
+            await self._run_machines()
+            await self._tick(self.rng.choice([0.5, 1, 2, 5, 30]))
+
+    async def calm_down(self) -> None:
+        """No more faults and no more wishes: everything has to come to rest."""
+        self.provider.rate = 0.0
+        for _ in range(150):
+            await self._run_machines(only_well=True)
+            await self._tick(10)
+        await self.house.prune.tick()
+
+    def broken(self) -> list[str]:
+        """Invariants that do not hold."""
+        house, found = self.house, []
+        if self.provider.alive:
+            found.append(f"machines left: {sorted(self.provider.alive)}")
+        if self.provider.most_per_label > 1:
+            found.append("two machines under one label")
+        open_machines = [each.id for each in house.store.machines.select()]
+        if open_machines:
+            found.append(f"machines not proven gone: {open_machines}")
+        for job in map(house.job, self.jobs):
+            found += self._broken_job(job)
+        return found
+
+    def _broken_job(self, job) -> list[str]:
+        found = []
+        drafted = job.state is JobState.DRAFT
+        if not job.state.is_terminal and not drafted:
+            found.append(f"job {job.id} is {job.state}")
+        ends = [k for k in self.house.kinds(job) if k in ("done", "failed", "cancelled")]
+        if len(ends) != (0 if drafted else 1):
+            found.append(f"job {job.id} ended as {ends}")
+        if job.id in self.cancelled_first and job.state is JobState.DONE:
+            found.append(f"job {job.id} was cancelled and is done")
+        outputs = list(self.house.settings.storage_dir.glob(f"output/*_{job.short_id}.*"))
+        if len(outputs) != (job.state is JobState.DONE):
+            found.append(f"job {job.id} is {job.state} with {len(outputs)} outputs")
+        if outputs and outputs[0].read_bytes() != OUTPUT:
+            found.append(f"job {job.id} published something else")
+        return found
+
+    async def _act(self) -> None:
+        """Something a user does."""
+        choice = self.rng.random()
+        if choice < 0.25 and len(self.jobs) < 6:
+            self._number += 1
+            job = await self.house.draft(f"{self._number}.mp4", owner=OWNER)
+            self.jobs.append(self.house.controller.start(job.id, by=Actor(OWNER)))
+        elif choice < 0.30 and self.jobs:
+            job = self.rng.choice(self.jobs)
+            try:
+                self.house.controller.cancel(job.id, by=Actor(OWNER))
+                self.cancelled_first.add(job.id)
+                self.story.append(f"cancel {job.id}")
+            except TooLate:
+                return
+        elif choice < 0.33:
+            self._restart("asked")
+
+    async def _run_machines(self, *, only_well: bool = False) -> None:
+        """What the runners do meanwhile."""
+        for machine in self.house.store.machines.select():
+            alive = any(each.label == machine.label for each in self.provider.alive.values())
+            watched = machine.state in (
+                MachineState.BOOTING, MachineState.READY, MachineState.BUSY, MachineState.UNKNOWN,
+            )  # fmt: skip
+            if alive and watched:
+                self._run_machine(machine, only_well=only_well)
+
+    def _run_machine(self, machine, *, only_well: bool) -> None:
+        runner, rng = self.house.runner, self.rng
+        orders = runner.orders(machine)
+        if orders.job is None:
+            runner.idle(machine)
+            return
+        deed = (
+            "done"
+            if only_well
+            else rng.choice(
+                [
+                    "beat",
+                    "beat",
+                    "beat",
+                    "beat",
+                    "done",
+                    "done",
+                    "silent",
+                    "fail",
+                    "vanish",
+                    "babble",
+                ]
+            )
+        )
+        if orders.cancel and rng.random() < 0.7:
+            deed = "stopped"
+        self.story.append(f"{self.house.clock.now:.0f} {machine.id[-4:]} {deed}")
+        match deed:
+            case "beat":
+                runner.heartbeat(machine, phase=rng.choice(list(Phase)[1:5]))
+            case "done":
+                runner.heartbeat(machine)
+                runner.finish(machine, OUTPUT)
+            case "stopped":
+                runner.cancelled(machine)
+            case "fail":
+                runner.fail(machine, rng.choice([Reason.ENCODER_FAILED, Reason.CORRUPT]))
+            case "babble":
+                runner.babble(machine, rng.choice(["status", "result"]))
+            case "vanish":
+                for each in list(self.provider.alive.values()):
+                    if each.label == machine.label:
+                        del self.provider.alive[each.id]
+
+    async def _tick(self, seconds: float) -> None:
+        self.house.clock.advance(seconds)
+        loops = [self.house.reap, self.house.watch, self.house.place]
+        self.rng.shuffle(loops)
+        try:
+            for loop in loops:
+                await loop.tick()
+            if self.rng.random() < 0.8:
+                await self.house.watch.settle()
+        except Crash:
+            self._restart("crash")
+
+    def _restart(self, why: str) -> None:
+        self.story.append(f"{self.house.clock.now:.0f} restart: {why}")
+        for task in list(self.house.watch._checking.values()):
+            task.cancel()
+        self.house.restart()
