@@ -41,6 +41,7 @@ def m001_jobs(db: Database) -> None:
             attempts INTEGER NOT NULL DEFAULT 0,
             reason TEXT,
             detail TEXT NOT NULL DEFAULT '',
+            output_claim TEXT,
             output_key TEXT,
             output_bytes INTEGER,
             output_sha256 TEXT,

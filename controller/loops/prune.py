@@ -31,7 +31,7 @@ class Prune:
     async def tick(self) -> int:
         """How many things were ended or removed."""
         ended = self._expire()
-        removed = await self._remove_jobs()
+        removed = await self._remove_strays() + await self._remove_jobs()
         await self._remove_machines()
         self._remove_files()
         forgotten = self._context.store.inbox.forget(self._context.clock() - _KEEP_UPDATES_S)
@@ -50,6 +50,14 @@ class Prune:
             )  # fmt: skip
             count += moved is not None
         return count
+
+    async def _remove_strays(self) -> int:
+        """Results whose publication a crash or a cancel cut short."""
+        strays = self._context.store.jobs.stray_outputs()
+        for job_id, key in strays:
+            await self._context.storage.delete(key)
+            self._context.store.jobs.drop_claim(job_id)
+        return len(strays)
 
     async def _remove_jobs(self) -> int:
         now = self._context.clock()

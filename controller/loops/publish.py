@@ -39,6 +39,7 @@ class Publisher:
             return complaint
         final_key = policy.output_key(job, result.extension)
         if self._context.store.jobs.get(job.id).cancel_requested_at is None:
+            self._context.store.jobs.claim_output(job.id, final_key)
             await self._context.storage.copy(output_key(attempt), final_key)
             if self._commit(job, attempt, result, final_key, hashed_by):
                 return None

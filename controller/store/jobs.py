@@ -162,6 +162,26 @@ class Jobs:
         row = self._db.row("SELECT pruned_at FROM jobs WHERE id = :id", id=job_id)
         return row is not None and row["pruned_at"] is None
 
+    def claim_output(self, job_id: str, key: str) -> None:
+        """Write down where a result is about to be copied, so that no crash leaves it there."""
+        with self._db.transaction():
+            self._db.run(
+                "UPDATE jobs SET output_claim = :key WHERE id = :id AND state = 'running'",
+                key=key, id=job_id,
+            )  # fmt: skip
+
+    def stray_outputs(self) -> list[tuple[str, str]]:
+        """Ids and keys of results that were copied and will never be published."""
+        rows = self._db.rows(
+            """SELECT id, output_claim FROM jobs
+               WHERE output_claim IS NOT NULL AND state IN ('failed', 'cancelled')"""
+        )
+        return [(row["id"], row["output_claim"]) for row in rows]
+
+    def drop_claim(self, job_id: str) -> None:
+        with self._db.transaction():
+            self._db.run("UPDATE jobs SET output_claim = NULL WHERE id = :id", id=job_id)
+
     def set_pruned(self, job_id: str) -> None:
         with self._db.transaction():
             self._db.run(
