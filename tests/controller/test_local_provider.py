@@ -34,6 +34,11 @@ async def provider(tmp_path):
     for instance in await provider.instances():
         if DEPLOYMENT in instance.label:
             await provider.destroy(instance.id)
+    for _ in range(200):  # a child that another provider ended is collected by its parent
+        await provider.instances()
+        if not provider._children:
+            break
+        await asyncio.sleep(0.02)
 
 
 async def ours(provider):
