@@ -1,0 +1,216 @@
+"""One attempt at a job: fetch, process, upload, and a result whatever happens."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from remote_runner import transfer
+from remote_runner.errors import Cancelled, MachineError, RunnerError, from_os_error
+from remote_runner.protocol import MARKER, Grant, Outcome, Phase, Reason, Result, to_json
+from remote_runner.report import Reporter, say
+
+if TYPE_CHECKING:
+    from remote_runner.pipeline import Progress, Report
+
+log = logging.getLogger(__name__)
+
+_RESULT_TRIES = 20
+_RESULT_RETRY_S = 15.0
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What an attempt works with."""
+
+    grant: Grant
+    folder: Path
+    reporter: Reporter
+    why_stop: Callable[[], str | None]
+    """The reason for which the attempt must end early, none as long as it may go on."""
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def should_stop(self) -> bool:
+        return self.why_stop() is not None or time.time() > self.grant.deadline_at
+
+    def check(self) -> None:
+        """Raise :class:`Cancelled` if the attempt must end."""
+        if self.should_stop():
+            raise Cancelled
+
+
+def carry_out(attempt: Attempt) -> Result:
+    """Do the work and write its result; nothing is left on this machine afterwards."""
+    grant = attempt.grant
+    attempt.reporter.aim(grant.status_url, grant.log_url, grant.job, grant.attempt)
+    attempt.reporter.enter(Phase.STARTING)
+    try:
+        result = _result(attempt)
+    finally:
+        shutil.rmtree(attempt.folder, ignore_errors=True)
+    if result.reason is not None or result.outcome is Outcome.CANCELLED:
+        log.warning("%s: %s %s", result.outcome, result.reason or "", result.detail)
+    attempt.reporter.enter(Phase.FINISHED)
+    attempt.reporter.flush()
+    if _put_result(attempt, result) and result.outcome is Outcome.DONE:
+        say(MARKER)
+    return result
+
+
+def _result(attempt: Attempt) -> Result:
+    try:
+        return _work(attempt)
+    except Cancelled:
+        return _ended_early(attempt)
+    except RunnerError as error:
+        return _failed(attempt, error)
+    except OSError as error:
+        return _failed(attempt, from_os_error(error, "working"))
+    except Exception as error:
+        log.exception("an error that nobody expected")
+        return _failed(attempt, MachineError(Reason.INTERNAL, type(error).__name__))
+
+
+def _ended_early(attempt: Attempt) -> Result:
+    why = attempt.why_stop()
+    if why is None:
+        return _failed(attempt, MachineError(Reason.DEADLINE, "the attempt ran out of time"))
+    return Result(
+        job=attempt.grant.job,
+        attempt=attempt.grant.attempt,
+        outcome=Outcome.CANCELLED,
+        detail=why,
+        timings=attempt.timings,
+    )
+
+
+def _failed(attempt: Attempt, error: RunnerError) -> Result:
+    return Result(
+        job=attempt.grant.job,
+        attempt=attempt.grant.attempt,
+        outcome=Outcome.FAILED,
+        reason=error.reason,
+        detail=error.detail,
+        timings=attempt.timings,
+    )
+
+
+def _work(attempt: Attempt) -> Result:
+    attempt.check()
+    attempt.folder.mkdir(parents=True, exist_ok=True)
+    source = _fetch(attempt)
+    report = _process(attempt, source)
+    notes = [*report.notes, *_upload(attempt, source, report)]
+    if attempt.grant.device == "auto":
+        notes.append(f"device_chosen:{report.device}")
+    output = report.output
+    return Result(
+        job=attempt.grant.job,
+        attempt=attempt.grant.attempt,
+        outcome=Outcome.DONE,
+        sha256=_sha256(output),
+        bytes=output.stat().st_size,
+        extension=report.extension,
+        facts=report.facts,
+        checks=report.checks,
+        kept=report.kept,
+        dropped=report.dropped,
+        notes=tuple(notes),
+        model=report.model,
+        device=report.device,
+        fps=round(report.fps, 3),
+        timings={**attempt.timings, **report.timings},
+    )
+
+
+def _fetch(attempt: Attempt) -> Path:
+    """The source on this machine; a file that is here already is used where it lies."""
+    grant = attempt.grant
+    local = transfer.local_path(grant.source_url)
+    if local is not None:
+        if not local.is_file():
+            raise MachineError(Reason.TRANSFER_FAILED, "the source is not there")
+        return local
+    attempt.reporter.enter(Phase.FETCHING)
+    started = time.monotonic()
+    path = attempt.folder / "source"
+    transfer.fetch(grant.source_url, path, lambda _: attempt.check())
+    size = path.stat().st_size
+    if grant.source_bytes and size != grant.source_bytes:
+        raise MachineError(
+            Reason.TRANSFER_FAILED, f"the source has {size} bytes, not {grant.source_bytes}"
+        )
+    attempt.timings["fetch"] = round(time.monotonic() - started, 3)
+    return path
+
+
+def _process(attempt: Attempt, source: Path) -> Report:
+    # Imported here: orders can be followed and cancelled before PyTorch is loaded.
+    from remote_runner.devices import choose_device, describe_device, free_memory  # noqa: PLC0415
+    from remote_runner.pipeline import process  # noqa: PLC0415
+    from remote_runner.plan import Equipment  # noqa: PLC0415
+
+    device = choose_device(attempt.grant.device)
+    attempt.reporter.use(describe_device(device), lambda: free_memory(device))
+    attempt.check()
+    return process(
+        source,
+        attempt.folder / "output.video",
+        attempt.grant.task,
+        equipment=Equipment(device=str(device)),
+        progress=lambda progress: _follow(attempt, progress),
+        should_stop=attempt.should_stop,
+    )
+
+
+def _follow(attempt: Attempt, progress: Progress) -> None:
+    attempt.reporter.enter(progress.phase)
+    if progress.phase is Phase.PROCESSING:
+        attempt.reporter.advance(progress.done, progress.total)
+
+
+def _upload(attempt: Attempt, source: Path, report: Report) -> list[str]:
+    """Result and picture to storage; a picture that cannot be made is noted and nothing more."""
+    from remote_runner.video.picture import draw_picture  # noqa: PLC0415 - slow to import
+
+    attempt.check()
+    attempt.reporter.enter(Phase.UPLOADING)
+    started = time.monotonic()
+    transfer.put_file(attempt.grant.output_url, report.output, lambda _: attempt.check())
+    notes = []
+    picture = attempt.folder / "picture.png"
+    try:
+        draw_picture(source, report.output, picture)
+        transfer.put_file(attempt.grant.picture_url, picture)
+    except RunnerError as error:
+        log.warning("no before/after picture: %s", error)
+        notes.append("picture_missing")
+    attempt.timings["upload"] = round(time.monotonic() - started, 3)
+    attempt.check()
+    return notes
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _put_result(attempt: Attempt, result: Result) -> bool:
+    """The result is what counts: tried for minutes, unless the machine is to end."""
+    for _ in range(_RESULT_TRIES):
+        try:
+            transfer.put_bytes(attempt.grant.result_url, to_json(result).encode())
+        except (RunnerError, OSError) as error:
+            log.error("the result could not be written: %s", error)
+            if attempt.why_stop() is not None:
+                return False
+            time.sleep(_RESULT_RETRY_S)
+        else:
+            return True
+    return False

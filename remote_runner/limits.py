@@ -1,0 +1,53 @@
+"""Limits that the prober puts on itself before it touches a file that a stranger sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import stat
+import sys
+import threading
+import time
+from typing import NoReturn
+
+from remote_runner.protocol import Reason
+
+CPU_S = 120.0
+WALL_S = 300.0
+MEMORY_BYTES = 3 << 30
+
+
+def restrain(*, cpu_s: float = CPU_S, wall_s: float = WALL_S, memory: int = MEMORY_BYTES) -> None:
+    """Bound memory, files, processor and wall time of this process, for good.
+
+    Memory beyond the bound makes allocations fail; time beyond it ends the process with
+    ``probe_limit`` on standard output and exit code 1. Nothing can be written to a file, except
+    to standard output where that is one.
+    """
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_AS, memory)
+    _lower(resource.RLIMIT_NOFILE, 64)
+    _lower(resource.RLIMIT_FSIZE, 1 << 20 if _writes_to_file() else 0)
+    _lower(resource.RLIMIT_CPU, int(cpu_s) + 5)
+    threading.Thread(target=_watch, args=(cpu_s, wall_s), name="limits", daemon=True).start()
+
+
+def _lower(what: int, value: int) -> None:
+    _, hard = resource.getrlimit(what)
+    bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(what, (bound, bound))
+
+
+def _writes_to_file() -> bool:
+    return any(stat.S_ISREG(os.fstat(each.fileno()).st_mode) for each in (sys.stdout, sys.stderr))
+
+
+def _watch(cpu_s: float, wall_s: float) -> NoReturn:
+    """A thread and not a signal: handlers of Python wait until a long call into C returns."""
+    end = time.monotonic() + wall_s
+    while time.monotonic() < end and time.process_time() < cpu_s:
+        time.sleep(0.1)
+    error = {"reason": Reason.PROBE_LIMIT, "detail": "looking into the file took too long"}
+    os.write(sys.stdout.fileno(), (json.dumps({"error": error}) + "\n").encode())
+    os._exit(1)

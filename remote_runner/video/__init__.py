@@ -1,0 +1,1 @@
+"""Video files in and out: probing, decoding, colour, timing, encoding, muxing, the final check."""

@@ -1,0 +1,86 @@
+"""How long a file says that it is, from its outermost boxes: the surest sign of a cut copy."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_EBML = b"\x1a\x45\xdf\xa3"
+_SEGMENT = 0x18538067
+_MP4_FIRST = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
+
+
+def missing_part(path: Path) -> str | None:
+    """What is missing from a file that ends too early, in words; none if it looks whole.
+
+    Knows ISO base media (MP4, MOV), RIFF (AVI) and EBML (Matroska, WebM); anything else is whole
+    as far as can be told from here.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[4:8] in _MP4_FIRST:
+            return _missing_box(file, size)
+        if head[:4] == b"RIFF":
+            return _short(8 + struct.unpack("<I", head[4:8])[0], size) if len(head) > 8 else None
+        if head[:4] == _EBML:
+            return _missing_segment(file, size)
+    return None
+
+
+def _missing_box(file: BinaryIO, size: int) -> str | None:
+    names = set()
+    for name, end in _boxes(file, size):
+        names.add(name)
+        if end > size:
+            return f"box {name.decode('latin-1')!r}: {_short(end, size)}"
+    if b"moov" not in names and b"moof" not in names:
+        return "the index (moov) is missing"
+    return None
+
+
+def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+    """Name and declared end of every top-level box (ISO/IEC 14496-12 4.2)."""
+    start = 0
+    while start + 8 <= size:
+        file.seek(start)
+        length, name = struct.unpack(">I4s", file.read(8))
+        if length == 1:
+            raw = file.read(8)
+            length = struct.unpack(">Q", raw)[0] if len(raw) == 8 else size
+        elif length == 0:
+            length = size - start
+        if length < 8:
+            return
+        yield name, start + length
+        start += length
+
+
+def _missing_segment(file: BinaryIO, size: int) -> str | None:
+    """The segment is the second element; its size is unknown in live recordings (RFC 8794 6)."""
+    file.seek(4)
+    header_bytes = _vint(file)
+    if header_bytes is None:
+        return None
+    file.seek(header_bytes, 1)
+    if int.from_bytes(file.read(4), "big") != _SEGMENT:
+        return None
+    segment_bytes = _vint(file)
+    return None if segment_bytes is None else _short(file.tell() + segment_bytes, size)
+
+
+def _vint(file: BinaryIO) -> int | None:
+    """A variable-size integer of EBML (RFC 8794 4); none if it is "unknown" or broken."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    value = first[0] & ((1 << (8 - length)) - 1)
+    value = (value << 8 * (length - 1)) | int.from_bytes(file.read(length - 1), "big")
+    return None if value == (1 << 7 * length) - 1 else value
+
+
+def _short(declared: int, size: int) -> str | None:
+    return f"{declared - size} bytes are missing" if declared > size else None

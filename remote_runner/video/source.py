@@ -1,0 +1,167 @@
+"""Opening files that strangers sent: no network, no playlists, no decoder without bounds."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer
+from av.sidedata.sidedata import SideDataContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from remote_runner.errors import InputError, MachineError, RunnerError, from_os_error
+from remote_runner.protocol import Reason
+
+MIN_SIDE = 16
+MAX_SIDE = 8192
+MAX_PIXELS = 8192 * 4320
+
+#: Demuxers that may touch an upload. None of them opens a second file or a URL, as playlists
+#: (hls, dash, concat, imf …) and image sequences do. Audio formats are here so that a song with
+#: cover art is told from a file that is no media at all.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,m4v,h264,hevc,"
+    "av1,obu,ivf,mxf,nut,dv,wtv,rm,gif,yuv4mpegpipe,mp3,flac,wav,aac,aiff,w64"
+)
+
+_NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orientation:
+    """How a player turns the coded picture: transposed first, then mirrored."""
+
+    transposed: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    @property
+    def is_upright(self) -> bool:
+        return not (self.transposed or self.flip_x or self.flip_y)
+
+    @property
+    def is_mirrored(self) -> bool:
+        return self.transposed ^ self.flip_x ^ self.flip_y
+
+    @property
+    def degrees(self) -> int:
+        """Counter-clockwise turn, 0, 90, 180 or 270; a mirroring is left out of it."""
+        if self.transposed:
+            return 90 if self.flip_y else 270
+        return 180 if self.flip_y else 0
+
+
+UPRIGHT = Orientation()
+
+
+def open_source(path: Path) -> InputContainer:
+    """Open a file for demuxing; the caller closes it.
+
+    Raises :class:`InputError` when no demuxer of :data:`FORMATS` understands it.
+    """
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(Reason.EMPTY_FILE, "the file has no bytes")
+        return av.open(f"file:{path.absolute()}", "r", options=options, metadata_errors="replace")
+    except (av.error.MemoryError, MemoryError):
+        raise InputError(Reason.PROBE_LIMIT, "the file asks for too much memory") from None
+    except (av.error.InvalidDataError, av.error.ArgumentError, av.error.EOFError):
+        raise InputError(Reason.NOT_A_VIDEO, "no video format was recognised") from None
+    except (av.error.PermissionError, av.error.FileNotFoundError, av.error.PyAVCallbackError):
+        raise MachineError(Reason.INTERNAL, "the file cannot be read") from None
+    except av.error.FFmpegError as error:
+        # Demuxers return any number of the system's error codes for what they find in a file.
+        raise InputError(Reason.CORRUPT, f"opening the file: {error.strerror}") from None
+    except OSError as error:
+        raise from_os_error(error, "opening the file") from None
+
+
+def as_runner_error(error: av.error.FFmpegError, doing: str) -> RunnerError:
+    """The system's own failures under their own reasons; everything else is a corrupt file."""
+    if isinstance(error, av.error.MemoryError):
+        return InputError(Reason.PROBE_LIMIT, f"out of memory while {doing}")
+    if isinstance(error, OSError):
+        return from_os_error(error, doing)
+    return InputError(Reason.CORRUPT, f"{doing}: {error.strerror or error}")
+
+
+def main_video(container: InputContainer) -> VideoStream:
+    """The stream that is the video: cover art and thumbnails are not."""
+    videos = [stream for stream in container.streams.video if not is_still(stream)]
+    if not videos:
+        raise InputError(Reason.NO_VIDEO_STREAM, "the file has no video stream")
+    stream = next((each for each in videos if each.disposition & Disposition.default), videos[0])
+    if stream.codec_context is None:
+        raise InputError(Reason.UNSUPPORTED, "there is no decoder for this video")
+    return stream
+
+
+def time_base_of(stream: Stream) -> Fraction:
+    """Seconds per tick; every demuxer sets it."""
+    return stream.time_base or Fraction(1, 90_000)
+
+
+def codec_name(stream: Stream) -> str:
+    """Name of a stream's format, whatever decoder reads it."""
+    context = stream.codec_context
+    if context is None:
+        return stream.name or "unknown"
+    return context.codec.canonical_name
+
+
+def is_still(stream: Stream) -> bool:
+    """Whether a stream of pictures is cover art or a set of thumbnails."""
+    return bool(stream.disposition & _NO_VIDEO)
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise :class:`InputError` unless a picture of this size can be worked on (0 = not known)."""
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise InputError(
+            Reason.PICTURE_TOO_LARGE, f"{width}x{height} is more than {MAX_SIDE} a side or 8K"
+        )
+    if 0 < min(width, height) < MIN_SIDE:
+        raise InputError(
+            Reason.PICTURE_TOO_SMALL, f"{width}x{height} is less than {MIN_SIDE} a side"
+        )
+
+
+def bound_decoder(stream: VideoStream, *, threads: int = 0) -> None:
+    """Keep a decoder from allocating for sizes that the stream itself claims later on."""
+    context = stream.codec_context
+    context.options = {"max_pixels": str(MAX_PIXELS * 2)}
+    context.thread_count = threads
+    context.thread_type = "AUTO"
+
+
+def side_data(frame: VideoFrame, kind: SideDataType) -> bytes | None:
+    """The bytes of a piece of side data of a frame, in FFmpeg's own structures."""
+    # PyAV's stub describes this mapping wrongly.
+    found: SideDataContainer = frame.side_data  # type: ignore[assignment]
+    return bytes(found[kind]) if kind in found else None
+
+
+def orientation_of(frame: VideoFrame) -> Orientation:
+    """The display matrix of a frame, rounded to quarter turns.
+
+    The matrix maps a pixel (x, y) to (a·x + c·y, b·x + d·y), y downwards, in 16.16 fixed point,
+    stored as [a b u c d v x y w] (FFmpeg libavutil/display.h, ISO/IEC 14496-12 8.3.2).
+    """
+    matrix = side_data(frame, SideDataType.DISPLAYMATRIX)
+    if matrix is None:
+        return UPRIGHT
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
+    if not (math.hypot(a, b) and math.hypot(c, d)):
+        return UPRIGHT
+    if abs(a) >= abs(b):
+        return Orientation(flip_x=a < 0, flip_y=d < 0)
+    return Orientation(transposed=True, flip_x=c < 0, flip_y=b < 0)
