@@ -169,6 +169,14 @@ def _choose_interpolator(task: Task, equipment: Equipment) -> Interpolator | Non
     return FlowInterpolator()
 
 
+def _upscales_first(
+    upscaler: Upscaler | None, interpolator: Interpolator | None, geometry: Geometry
+) -> bool:
+    if upscaler is None or interpolator is None:
+        return upscaler is not None
+    return upscales_first(upscaler, interpolator, geometry)
+
+
 def _build_renderer(
     decoder: Decoder,
     geometry: Geometry,
@@ -182,7 +190,7 @@ def _build_renderer(
         geometry=geometry,
         enlarger=Enlarger(upscaler, geometry) if upscaler is not None else None,
         interpolator=interpolator,
-        upscale_first=upscaler is not None and upscales_first(upscaler, geometry),
+        upscale_first=_upscales_first(upscaler, interpolator, geometry),
         output_format=output_format(decoder.signal),
         device=device,
     )

@@ -28,7 +28,7 @@ GREETING = "=== Remote Runner Starting ==="
 
 
 class ProtocolError(ValueError):
-    """A document that is not what it should be: no JSON, a key missing, a wrong type or version."""
+    """A document that is not what it should be: no JSON, a wrong type, key or version."""
 
 
 class Mode(StrEnum):
@@ -97,24 +97,20 @@ class Reason(StrEnum):
 
     @property
     def is_input_fault(self) -> bool:
-        return self in _INPUT_FAULTS
+        return self not in _MACHINE_FAULTS
 
 
-_INPUT_FAULTS = frozenset(
+_MACHINE_FAULTS = frozenset(
     {
-        Reason.EMPTY_FILE,
-        Reason.NOT_A_VIDEO,
-        Reason.NO_VIDEO_STREAM,
-        Reason.TRUNCATED,
-        Reason.CORRUPT,
-        Reason.PICTURE_TOO_SMALL,
-        Reason.PICTURE_TOO_LARGE,
-        Reason.FILE_TOO_LARGE,
-        Reason.VIDEO_TOO_LONG,
-        Reason.UNSUPPORTED,
-        Reason.PROBE_LIMIT,
-        Reason.BAD_TASK,
-        Reason.NOTHING_TO_DO,
+        Reason.DISK_FULL,
+        Reason.OUT_OF_MEMORY,
+        Reason.NO_DEVICE,
+        Reason.MODEL_UNAVAILABLE,
+        Reason.ENCODER_FAILED,
+        Reason.TRANSFER_FAILED,
+        Reason.GATE_FAILED,
+        Reason.DEADLINE,
+        Reason.INTERNAL,
     }
 )
 
@@ -193,16 +189,8 @@ class Task:
 
 
 PRESETS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-)
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+)  # fmt: skip
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -228,7 +216,7 @@ _NTSC = {
 
 
 def parse_fps(text: str) -> Fraction:
-    """``"60"``, ``"59.94"``, ``"24000/1001"`` → an exact rate, 1 to 240, or :class:`ValueError`."""
+    """``"60"``, ``"59.94"``, ``"24000/1001"`` → an exact rate, 1 to 240; else ValueError."""
     try:
         rate = _NTSC[text] if text in _NTSC else Fraction(text)
     except (ValueError, ZeroDivisionError):

@@ -10,15 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from remote_runner.errors import MachineError
-from remote_runner.models.base import Upscaler
+from remote_runner.models.base import Interpolator, Upscaler
 from remote_runner.protocol import Reason
 from remote_runner.video.geometry import Geometry
 
 log = logging.getLogger(__name__)
-
-#: Multiply-accumulates of interpolation per pixel of an in-between frame: RIFE 4.25 with its
-#: features for one new frame, 19,186 + 1,516. Dense optical flow on a CPU costs about as much.
-INTERPOLATION_MACS = 20_700
 
 _FEWEST_ROWS = 16
 
@@ -103,7 +99,7 @@ def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.interpolate(picture[None], size=size, mode="bicubic", antialias=True)[0]
 
 
-def upscales_first(upscaler: Upscaler, geometry: Geometry) -> bool:
+def upscales_first(upscaler: Upscaler, interpolator: Interpolator, geometry: Geometry) -> bool:
     """Whether it is cheaper to enlarge the source frames and interpolate between the large ones.
 
     Interpolating first, every in-between frame costs one run of each network at the small size;
@@ -115,7 +111,7 @@ def upscales_first(upscaler: Upscaler, geometry: Geometry) -> bool:
     enlarging: int = sum(
         upscaler.macs_per_pixel * upscaler.scale ** (2 * done) for done in range(passes)
     )
-    return enlarging + INTERPOLATION_MACS > INTERPOLATION_MACS * growth
+    return enlarging + interpolator.macs_per_pixel > interpolator.macs_per_pixel * growth
 
 
 def _passes(geometry: Geometry, scale: int) -> int:

@@ -15,6 +15,7 @@ class Blend:
     """The plainest interpolator there is."""
 
     name = "blend"
+    macs_per_pixel = 20_000
 
     def between(self, first, second):
         assert first.min() >= 0 and first.max() <= 1

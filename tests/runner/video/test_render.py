@@ -179,8 +179,11 @@ def test_bands_give_the_same_picture_as_the_whole():
 
 def test_a_heavy_network_runs_before_interpolation_and_a_light_one_after():
     geometry = plan_geometry(Task(scale=2), 320, 180, Fraction(1), Chroma.C420)
-    assert not upscales_first(replace(identity_upscaler(2), macs_per_pixel=20_000), geometry)
-    assert upscales_first(replace(identity_upscaler(2), macs_per_pixel=4_483_008), geometry)
+    heavy, light = (
+        replace(identity_upscaler(2), macs_per_pixel=macs) for macs in (4_483_008, 20_000)
+    )
+    assert upscales_first(heavy, Blend(), geometry)
+    assert not upscales_first(light, Blend(), geometry)
 
 
 @pytest.mark.parametrize("macs", [0, 4_000_000])
