@@ -56,7 +56,10 @@ class Limits:
 
 
 class Inbox:
-    """Workers over the updates that are committed and not handled."""
+    """Workers over the updates that are committed and not handled.
+
+    A failure that is no handler's, of the database say, comes out of :meth:`run`.
+    """
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Inbox:
         self._workers: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._broken: BaseException | None = None
 
     def wake(self) -> None:
         """There may be new updates."""
@@ -90,6 +94,8 @@ class Inbox:
         try:
             while True:
                 self._news.clear()
+                if self._broken is not None:
+                    raise self._broken
                 self._distribute()
                 await self._news.wait()
         finally:
@@ -129,23 +135,20 @@ class Inbox:
     def _end_worker(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
         if not worker.cancelled() and (error := worker.exception()):
-            log.error("an inbox worker broke", exc_info=error)
+            self._broken = error
+            self.wake()
 
     async def _work(self, lane: Lane) -> None:
-        try:
-            queue = self._lanes[lane]
-            while queue and not self._stopping.is_set():
-                stored, update = queue[0]
-                if not await self._handle(stored, update, self._slots[lane[1]]):
-                    return
-                queue.popleft()
-                self._known.discard(stored.id)
-                if len(self._known) == self._limits.known - 1:
-                    self.wake()
-        finally:
-            # what is left, after a failure of the database say, is distributed anew
-            for stored, _ in self._lanes.pop(lane, ()):
-                self._known.discard(stored.id)
+        queue = self._lanes[lane]
+        while queue and not self._stopping.is_set():
+            stored, update = queue[0]
+            if not await self._handle(stored, update, self._slots[lane[1]]):
+                return
+            queue.popleft()
+            self._known.discard(stored.id)
+            if len(self._known) == self._limits.known - 1:
+                self.wake()
+        del self._lanes[lane]
 
     async def _handle(
         self, stored: StoredUpdate, update: Update, slots: asyncio.Semaphore

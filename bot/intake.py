@@ -19,13 +19,10 @@ from aiogram.types import Animation, Document, File, Message, Video, VideoNote
 
 from bot.settings import BotSettings
 from controller.errors import StorageFull, UserError
+from controller.records import VIDEO_SUFFIXES
 
 log = logging.getLogger(__name__)
 
-VIDEO_EXTENSIONS = frozenset(
-    ".3g2 .3gp .asf .avi .divx .f4v .flv .m2ts .m2v .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf"
-    " .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv .y4m".split()
-)
 _STORED = re.compile(r"(?:b2|s3)://\S.*|input/\S.*|[^\s:]*/[^:]*\S", re.IGNORECASE)
 _TRIES = 3
 
@@ -72,7 +69,7 @@ def is_video(document: Document) -> bool:
     """Whether its sender calls it a video, by type or by name."""
     if (document.mime_type or "").lower().startswith("video/"):
         return True
-    return PurePosixPath(document.file_name or "").suffix.lower() in VIDEO_EXTENSIONS
+    return PurePosixPath(document.file_name or "").suffix.lower() in VIDEO_SUFFIXES
 
 
 def find_stored_path(text: str) -> str | None:
@@ -84,7 +81,7 @@ def find_stored_path(text: str) -> str | None:
     if "\n" in text or not _STORED.fullmatch(text):
         return None
     named = text.lower().startswith(("b2://", "s3://", "input/"))
-    return text if named or PurePosixPath(text).suffix.lower() in VIDEO_EXTENSIONS else None
+    return text if named or PurePosixPath(text).suffix.lower() in VIDEO_SUFFIXES else None
 
 
 def check_size(upload: Upload, settings: BotSettings) -> None:
@@ -101,7 +98,8 @@ def make_fetch(
     async def fetch(path: Path) -> None:
         for number in range(1, _TRIES + 1):
             try:
-                return await _fetch_once(bot, upload, settings, path)
+                await _fetch_once(bot, upload, settings, path)
+                return
             except DownloadFailed:
                 if number == _TRIES:
                     raise
@@ -135,8 +133,9 @@ async def _fetch_once(bot: Bot, upload: Upload, settings: BotSettings, path: Pat
         await asyncio.to_thread(_take, source, path)
     else:
         await _download(bot, file, path)
-    expected = file.file_size
-    if expected is not None and path.stat().st_size != expected:
+    written = await asyncio.to_thread(os.path.getsize, path)
+    if file.file_size not in (None, written):
+        log.warning("a file of %s bytes came as %s", file.file_size, written)
         raise DownloadFailed
 
 

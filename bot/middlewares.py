@@ -10,6 +10,8 @@ from aiogram import BaseMiddleware
 from aiogram.dispatcher.middlewares.user_context import UserContextMiddleware
 from aiogram.types import Message, TelegramObject, Update, User
 
+from bot.desk import Desk
+from bot.notifier import Notifier
 from bot.settings import BotSettings
 from bot.texts import Texts
 from controller.records import Actor
@@ -24,11 +26,14 @@ class Gate(BaseMiddleware):
     """Default deny: only listed numeric ids pass, for every kind of update.
 
     Everybody else gets nothing back, not even the answer to a button press. What passes has
-    ``actor`` and ``tongue`` in its data.
+    a ``desk`` in its data.
     """
 
-    def __init__(self, controller: Controller, settings: BotSettings, texts: Texts) -> None:
+    def __init__(
+        self, controller: Controller, settings: BotSettings, texts: Texts, notifier: Notifier
+    ) -> None:
         self._controller = controller
+        self._notifier = notifier
         self._settings = settings
         self._texts = texts
 
@@ -37,9 +42,14 @@ class Gate(BaseMiddleware):
         if user is None or not self._settings.is_user(user.id):
             log.info("an update from %s was refused", user.id if user else "nobody known")
             return None
-        data["actor"] = Actor(user.id, admin=self._settings.is_admin(user.id))
         preference = self._controller.preference(user.id, "language")
-        data["tongue"] = self._texts.pick(user.language_code, preference)
+        data["desk"] = Desk(
+            actor=Actor(user.id, admin=self._settings.is_admin(user.id)),
+            tongue=self._texts.pick(user.language_code, preference),
+            controller=self._controller,
+            settings=self._settings,
+            notifier=self._notifier,
+        )
         return await handler(event, data)
 
 

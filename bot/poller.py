@@ -32,7 +32,7 @@ ALLOWED_UPDATES = ["message", "callback_query"]
 
 
 class GetRawUpdates(TelegramMethod[list[dict[str, Any]]]):
-    """getUpdates whose answer stays raw: one update that does not parse cannot spoil the others."""
+    """getUpdates with a raw answer: one update that does not parse cannot spoil the others."""
 
     __returning__ = list[dict[str, Any]]
     __api_method__ = "getUpdates"

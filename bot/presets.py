@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from enum import StrEnum
+from fractions import Fraction
 
 from remote_runner.protocol import Mode, Task
 
@@ -17,6 +18,8 @@ class Preset(StrEnum):
     BOTH = "both"
 
 
+#: Target rates and factors are compared at a rate that no target is a multiple of.
+_ANY_RATE = Fraction(997, 100)
 _CHANGES: dict[Preset, tuple[Mode, int]] = {
     Preset.X2: (Mode.UPSCALE, 2),
     Preset.X4: (Mode.UPSCALE, 4),
@@ -33,7 +36,8 @@ def apply_preset(preset: Preset, task: Task) -> Task:
 
 def find_preset(task: Task) -> Preset | None:
     """Which preset a task is, if it is one."""
+    done = task.what(_ANY_RATE)
     for preset in Preset:
-        if apply_preset(preset, task).what == task.what:
+        if apply_preset(preset, task).what(_ANY_RATE) == done:
             return preset
     return None

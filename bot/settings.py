@@ -21,7 +21,7 @@ class BotSettings:
     token: str = field(repr=False)
     api_url: str = OFFICIAL_API
     local_files: bool = False
-    """The Bot API server runs with ``--local``: files are taken by path, without the 20 MB limit."""
+    """The server runs with ``--local``: files are taken by path, without the 20 MB limit."""
     admins: frozenset[int] = frozenset()
     users: frozenset[int] = frozenset()
 
@@ -34,7 +34,7 @@ class BotSettings:
 
     @property
     def download_limit(self) -> int:
-        """Bytes a bot may fetch through this server (Bot API: getFile; 2000 MB with ``--local``)."""
+        """Bytes a bot may fetch through this server (Bot API: getFile)."""
         return 2000 * 1024**2 if self.local_files else 20 * 1024**2
 
     @property

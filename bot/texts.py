@@ -21,7 +21,7 @@ _BAR_CELLS = 12
 
 
 class Tongue:
-    """One language: ``tongue("key", name=value)`` is a text, :meth:`rich` one with formatted parts."""
+    """One language: ``tongue("key", name=value)`` is a text, :meth:`rich` a formatted one."""
 
     def __init__(self, language: str, source: str) -> None:
         self.language = language
@@ -85,8 +85,9 @@ class Tongue:
         return self("size-bytes", value=self.number(count, 0))
 
     def money(self, usd: float) -> str:
-        """Dollars; three digits under ten cents, where the third one matters."""
-        return f"${self.number(usd, 2 if usd >= 0.1 else 3)}"
+        """Dollars: cents, and under ten cents, where it matters, a third digit."""
+        pattern = "#,##0.00" if usd >= 0.1 else "#,##0.00#"
+        return self("money", value=format_decimal(usd, pattern, locale=self.language))
 
     def fps(self, rate: float) -> str:
         return self("fps", value=self.number(rate, 2))
@@ -125,15 +126,17 @@ def clean_name(name: str, limit: int = 60) -> str:
 
     The joiner stays, as many emoji need it.
     """
-    kept = "".join(each if _is_shown(each) else " " for each in name)
-    tidy = " ".join(kept.split()).strip(_JOINER + " ")
+    tidy = " ".join("".join(map(_clean, name)).split()).strip(_JOINER + " ")
     if not tidy:
         return "…"
     return tidy if len(tidy) <= limit else tidy[: limit - 1].rstrip() + "…"
 
 
-def _is_shown(char: str) -> bool:
-    return char == _JOINER or unicodedata.category(char)[0] not in "CZ"
+def _clean(char: str) -> str:
+    category = unicodedata.category(char)
+    if category == "Cc" or category[0] == "Z":
+        return " "
+    return "" if category[0] == "C" and char != _JOINER else char
 
 
 def _alternate(parts: list[str]) -> list[tuple[int, str]]:

@@ -28,9 +28,9 @@ _CODECS = {
     "mpeg2video": "MPEG-2",
     "prores": "ProRes",
 }
-#: Transfer characteristics of HDR, as FFmpeg names them: PQ and HLG (ITU-R BT.2100).
-_HDR = frozenset({"smpte2084", "arib-std-b67"})
-_NOTES_SHOWN = 6
+#: Transfer characteristics of HDR, as the runner names them (ITU-R BT.2100).
+_HDR = frozenset({"pq", "hlg"})
+_NOTES_SHOWN = 8
 
 
 def show_name(job: Job, limit: int = 60) -> Text:
@@ -64,11 +64,10 @@ def find_rate(facts: Facts) -> float:
 
 def find_output_rate(job: Job) -> float:
     """Frames per second that the task asks for."""
-    if not job.task.mode.interpolates:
-        return find_rate(job.facts)
-    if job.task.fps:
-        return float(parse_fps(job.task.fps))
-    return find_rate(job.facts) * job.task.factor
+    try:
+        return float(job.task.target_fps(Fraction(job.facts.fps)))
+    except (ValueError, ZeroDivisionError):
+        return 0.0
 
 
 def describe_facts(facts: Facts, tongue: Tongue) -> list[str]:

@@ -1,0 +1,170 @@
+"""Buttons of cards and menus, /status and /cancel. Owner or admin is checked on every press."""
+
+from __future__ import annotations
+
+import logging
+
+from aiogram import F, Router
+from aiogram.exceptions import TelegramBadRequest
+from aiogram.filters import Command, CommandObject
+from aiogram.types import CallbackQuery, InlineKeyboardMarkup, Message
+from aiogram.utils.formatting import Text
+
+from bot.callbacks import Act, JobPress, Place, PresetPress
+from bot.desk import Desk
+from bot.handlers.errors import answer_press
+from bot.keyboards import confirm_keyboard, menu_keyboard
+from bot.lists import MENU_LENGTH, draw_status
+from bot.presets import apply_preset
+from bot.wording import show_name
+from controller.errors import TooLate
+from controller.records import Job
+from controller.states import JobState
+
+log = logging.getLogger(__name__)
+
+#: Nothing is lost by cancelling these, so they are not asked about.
+_UNSTARTED = (JobState.DRAFT, JobState.HELD)
+
+
+def make_router() -> Router:
+    router = Router(name="jobs")
+    router.message.register(show_status, F.text, Command("status"))
+    router.message.register(cancel_by_message, F.text, Command("cancel"))
+    router.callback_query.register(choose_preset, PresetPress.filter())
+    router.callback_query.register(press_in_menu, JobPress.filter(F.at == Place.MENU))
+    router.callback_query.register(press_on_card, JobPress.filter())
+    router.callback_query.register(press_unknown)
+    return router
+
+
+async def show_status(message: Message, desk: Desk) -> None:
+    """The user's own active jobs."""
+    jobs = desk.controller.jobs(owner=desk.actor.user, active=True)
+    text = draw_status(desk.controller, jobs, desk.tongue)
+    await message.answer(**text.as_kwargs())
+
+
+async def cancel_by_message(message: Message, command: CommandObject, desk: Desk) -> None:
+    """By id, by reply to a card or to the video itself, else by a menu."""
+    job = _find_meant(message, command.args, desk)
+    if job is not None:
+        await message.reply(**_cancel(job, desk).as_kwargs())
+        return
+    if message.reply_to_message is not None:
+        await message.reply(desk.tongue("cancel-unknown"))
+        return
+    jobs = desk.controller.jobs(owner=desk.actor.user, active=True, limit=MENU_LENGTH)
+    if not jobs:
+        await message.answer(desk.tongue("cancel-none"))
+        return
+    await message.answer(desk.tongue("cancel-menu"), reply_markup=menu_keyboard(jobs))
+
+
+async def choose_preset(query: CallbackQuery, callback_data: PresetPress, desk: Desk) -> None:
+    """Change what a draft is to do; the same choice again changes nothing."""
+    job = desk.controller.get(callback_data.job, by=desk.actor)
+    toast = None
+    try:
+        task = apply_preset(callback_data.preset, job.task)
+        desk.controller.set_task(job.id, by=desk.actor, task=task)
+    except TooLate:
+        toast = "toast-stale"
+    await _answer(query, job, toast, desk)
+
+
+async def press_on_card(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> None:
+    """Start, cancel with its yes and no, retry. A press that came too late says so."""
+    job = desk.controller.get(callback_data.job, by=desk.actor)
+    try:
+        toast = _act_on_card(job, callback_data.act, desk)
+    except TooLate:
+        toast = "toast-stale"
+    await _answer(query, job, toast, desk)
+
+
+async def press_in_menu(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> None:
+    """The menu of /cancel: choose, confirm; the menu's message says what came of it."""
+    job = desk.controller.get(callback_data.job, by=desk.actor)
+    keyboard = None
+    if job.state.is_terminal:
+        await answer_press(query, desk.tongue("toast-stale"))
+        return
+    match callback_data.act:
+        case Act.ASK if job.state not in _UNSTARTED:
+            text = desk.tongue.rich("cancel-ask", name=show_name(job))
+            keyboard = confirm_keyboard(job, desk.tongue, Place.MENU)
+        case Act.ASK | Act.YES:
+            text = _cancel(job, desk)
+        case _:
+            text = desk.tongue.rich("cancel-kept", name=show_name(job))
+    await _replace(query, text, keyboard)
+    await answer_press(query)
+
+
+async def press_unknown(query: CallbackQuery, desk: Desk) -> None:
+    """A button of an older version, or data that was made up."""
+    await answer_press(query, desk.tongue("toast-stale"))
+
+
+async def _answer(query: CallbackQuery, job: Job, toast: str | None, desk: Desk) -> None:
+    """End the spinner and have the card drawn anew, also where a stale one was pressed."""
+    desk.notifier.poke(job.id)
+    await answer_press(query, desk.tongue(toast) if toast else None)
+
+
+def _act_on_card(job: Job, act: Act, desk: Desk) -> str | None:
+    """Do it and name the short notice that is shown for it."""
+    match act:
+        case Act.RETRY:
+            # one retry a job, however often the button is pressed; its card comes by its events
+            desk.controller.retry(job.id, by=desk.actor, key=f"tg:retry:{job.id}")
+            return "toast-retry"
+        case _ if job.state.is_terminal:
+            return "toast-stale"
+        case Act.START:
+            desk.controller.start(job.id, by=desk.actor)
+            return "toast-started"
+        case Act.NO:
+            desk.notifier.stop_confirming(job.id)
+            return None
+        case Act.ASK if job.state not in _UNSTARTED:
+            desk.notifier.ask_to_confirm(job.id)
+            return None
+        case Act.ASK | Act.YES:
+            cancelled = desk.controller.cancel(job.id, by=desk.actor)
+            return "toast-cancelled" if cancelled.state.is_terminal else "toast-cancelling"
+
+
+def _cancel(job: Job, desk: Desk) -> Text:
+    cancelled = desk.controller.cancel(job.id, by=desk.actor)
+    desk.notifier.poke(job.id)
+    key = "cancel-done" if cancelled.state.is_terminal else "cancel-requested"
+    return desk.tongue.rich(key, name=show_name(job))
+
+
+def _find_meant(message: Message, args: str | None, desk: Desk) -> Job | None:
+    """The job that a /cancel names; None if it names none. Raises NoSuchJob for a wrong id."""
+    if args:
+        return desk.controller.get(args.split()[0], by=desk.actor)
+    if (meant := message.reply_to_message) is None:
+        return None
+    owner = None if desk.actor.admin else desk.actor.user
+    for job in desk.controller.jobs(owner=owner, active=True, limit=1000):
+        card = desk.controller.card(job.id)
+        shown_at = (card.chat, card.message) if card else (None, None)
+        if (message.chat.id, meant.message_id) in (shown_at, (job.chat, job.reply_to)):
+            return job
+    return None
+
+
+async def _replace(
+    query: CallbackQuery, text: Text, keyboard: InlineKeyboardMarkup | None
+) -> None:
+    """Edit the message under the button; one that is gone or shows this already is left alone."""
+    if not isinstance(query.message, Message):
+        return
+    try:
+        await query.message.edit_text(**text.as_kwargs(), reply_markup=keyboard)
+    except TelegramBadRequest as error:
+        log.info("a menu was not edited: %s", error.message)

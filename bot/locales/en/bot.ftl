@@ -1,0 +1,305 @@
+### Texts of the bot. File names and other foreign text come in as variables only.
+
+## Numbers and units
+
+duration-s = { $s } s
+duration-m-s = { $m } min { $s } s
+duration-m = { $m } min
+duration-h-m = { $h } h { $m } min
+duration-h = { $h } h
+size-bytes = { $value } B
+size-kb = { $value } kB
+size-mb = { $value } MB
+size-gb = { $value } GB
+money = ${ $value }
+fps = { $value } fps
+percent = { $value }%
+frames =
+    { $count ->
+        [one] { $count } frame
+       *[other] { $count } frames
+    }
+frames-of = { $done } of { $frames }
+jobs =
+    { $count ->
+        [one] { $count } job
+       *[other] { $count } jobs
+    }
+
+## Commands and help
+
+command-start = Start here
+command-help = How to use the bot
+command-status = What is being done
+command-cancel = Cancel a job
+command-status-admin = All jobs and machines
+command-cancel-admin = Cancel any job
+
+start =
+    Send me a video and get it back larger and smoother.
+
+    First I show what will come out and how long it takes. Nothing begins before you press “Start”.
+    More: /help
+help =
+    What I do
+    • enlarge the picture 2 or 4 times
+    • double the frame rate, so that motion gets smooth
+    • both at once; sound, subtitles and duration stay as they are
+
+    What to send
+    • a video as a file (paper clip → “File”): Telegram does not compress it then
+    • an ordinary video, an album or a forwarded message work too
+    • a storage path if the file is larger than { $limit }: input/c1/film.mp4 or b2://bucket/film.mp4
+
+    Commands
+    /status — what is being done
+    /cancel — cancel a job: pick it from the list, reply to its card, or give its id, like /cancel 4f7k2a
+    /help — this text
+
+## Intake
+
+looking = 👀 Looking at the file…
+hint-text = Send a video, or the path of one in storage, like input/c1/film.mp4. More: /help
+hint-link = I don't download videos from links. Send the file itself or a storage path, like input/c1/film.mp4.
+hint-photo = That's a picture, and I work on videos. Send a video, best as a file.
+hint-sticker = I can't do anything with stickers. Send a video.
+hint-audio = That's sound without a picture, and I need a video.
+hint-document = This doesn't look like a video. mp4, mkv, mov, webm, avi and other video files are fine.
+
+## Plan card
+
+preset-x2 = ×2
+preset-x4 = ×4
+preset-fps2 = 2× fps
+preset-both = ×2 and 2× fps
+button-chosen = ✓ { $label }
+button-start = Start
+button-cancel = Cancel
+button-yes = Yes, cancel
+button-no = No, go on
+button-retry = Try again
+button-open = Open the result
+
+plan-title = 🎬 { $name }
+plan-audio = Audio: { $list }
+plan-subtitles = Subtitles: { $list }
+plan-none = none
+plan-result = Will be: { $size }, { $fps }
+plan-time-measured = Takes about { $time } (measured on earlier runs)
+plan-time-formula = Takes about { $time } (estimate by formula)
+plan-cost = Cost: about { $money }
+plan-choose = Choose what to do and press “Start”.
+
+fact-vfr = variable frame rate
+fact-interlaced = interlaced
+fact-hdr = HDR
+fact-bits = { $value } bit
+fact-chapters =
+    { $count ->
+        [one] { $count } chapter
+       *[other] { $count } chapters
+    }
+
+task-scale = ×{ $scale }
+task-factor = { $factor }× fps
+
+## While it runs
+
+state-draft = waits for “Start”
+state-held = waits for a yes
+state-queued = queued
+state-running = running
+state-done = done
+state-failed = failed
+state-cancelled = cancelled
+
+attempt-assigned = machine assigned
+attempt-running = running
+attempt-verified = verified
+attempt-failed = failed
+attempt-lost = lost
+attempt-cancelled = cancelled
+
+machine-renting = being rented
+machine-unknown = being looked for
+machine-booting = starting
+machine-ready = ready
+machine-busy = busy
+machine-retiring = being given back
+machine-gone = given back
+
+held-body = ⏸ Waits for a yes.
+queued-body = 🕓 In the queue: number { $position }.
+queued-again = 🔁 I'll try again shortly.
+assigned-body = 🔌 Getting the machine ready…
+cancelling-body = 🛑 Cancelling…
+confirm-body = Cancel this job? What is done so far will be lost.
+running-on = Machine: { $machine }
+running-eta = Ready { $when }
+when-in = in { $time }
+when-ago = { $time } ago
+running-silent = ⚠️ The machine is silent: last news { $when }.
+attempt-ended = ⚠️ Attempt { $number }: { $reason }.
+attempt-next = Now attempt { $number }.
+
+phase-starting = starting
+phase-fetching = fetching the file
+phase-processing = processing
+phase-processing-upscale = upscaling
+phase-processing-interp = new frames
+phase-processing-both = upscaling and new frames
+phase-verifying = checking
+phase-uploading = sending the result
+phase-finished = finished
+phase-idle = waiting
+stage-done = ✓ { $stage }
+stage-now = ▶ { $stage }
+stage-later = ○ { $stage }
+
+## The end
+
+done-title = ✅ Done: { $name }
+done-change = { $before } → { $after }
+done-took = Took { $time }
+done-cost = Cost { $money }
+failed-title = ❌ Failed: { $name }
+failed-reason = Reason: { $reason }.
+failed-attempts =
+    { $count ->
+        [one] { $count } attempt was made.
+       *[other] { $count } attempts were made.
+    }
+cancelled-title = 🚫 Cancelled: { $name }
+cancelled-expired = The card waited for a long time, so I closed it. Press “Try again” to start over.
+
+result-title = ✅ { $name }
+result-picture = { $size }, { $fps }
+result-length = { $time }, { $frames }
+result-bytes = Size: { $size }
+result-took = Took { $time }
+result-link = The file is larger than { $limit }, so here is a link:
+result-gone = But the file itself is no longer in the storage.
+result-notes = Notes:
+result-dropped = not carried over: { $list }
+
+note-matrix_assumed = the file names no colour matrix, { $value } was assumed
+note-matrix_treated_as_bt709 = colour matrix { $value } was treated as bt709
+note-converted = pixel format { $value } was converted
+note-container_changed = the container became { $value }, so that nothing is lost
+note-subtitles_converted = subtitles were converted to { $value }
+note-closed_captions_dropped = closed captions inside the video were not carried over
+note-letterboxed = black borders were added up to { $value }
+note-padded = the edges were extended to { $value }
+note-rotated = the rotation by { $value }° was applied to the picture
+note-mirrored = the video is recorded mirrored
+note-deinterlaced = the video was deinterlaced
+note-timestamps_repaired = timestamps were repaired
+note-timestamps_guessed = some timestamps were filled in
+note-size_changes = the picture size changes within the file and was made one
+note-several_video_streams = the file has several video streams, the main one was taken
+note-damaged_packets = damaged places in the file: { $value }
+note-frames_missing = frames that could not be read: { $value }
+note-scene_cuts = scene cuts: { $value }; frames were not blended across them
+note-device_chosen = processed on { $value }
+note-picture_missing = no before/after picture could be made
+note-other = { $value }
+
+## /status and /cancel
+
+status-empty = Nothing is being done right now. Send a video.
+status-title = Your jobs
+status-title-all = All jobs: { $jobs }
+status-line = { $mark } { $name } · { $what } · { $state } · { $id }
+status-line-owner = { $mark } { $name } · { $what } · { $state } · { $id } · by { $owner }
+status-running = { $percent }
+status-queued = queued, number { $position }
+status-more = …and { $jobs } more
+status-machines = Machines: { $list }
+status-machines-none = There are no machines now.
+status-machine = { $name } — { $state }
+status-machine-paid = { $name } — { $state }, { $money }/h
+cancel-menu = What should be cancelled?
+cancel-none = There is nothing to cancel: no active jobs.
+cancel-ask = Cancel { $name }?
+cancel-kept = All right, it goes on: { $name }
+cancel-done = 🚫 Cancelled: { $name }
+cancel-requested = 🛑 Cancelling: { $name }
+cancel-unknown = Reply to a job's card with this command, or give the job's id, like /cancel 4f7k2a.
+
+toast-started = Here we go!
+toast-cancelled = Cancelled
+toast-cancelling = Cancelling…
+toast-retry = Queued again
+toast-stale = This button no longer works.
+
+crashed = Something went wrong. It was recorded and will be looked at. Please try again later.
+
+## Errors: what the user can do
+
+error-error = That can't be done.
+error-bad_task = That can't be done with this video. Choose something else.
+error-bad_path = This path won't do. A path inside the storage is needed, like input/c1/film.mp4 or b2://bucket/film.mp4.
+error-no_such_file = There is nothing at this path. Check the folder, the name and upper and lower case.
+error-storage_full = The server has no room for this file and its result. Try later or send a smaller file.
+error-no_such_job = There is no such job, or it isn't yours.
+error-too_late = Too late: the job has moved on.
+error-too_many_jobs = You have too many jobs waiting. Let some finish or cancel some: /cancel
+error-too_big_for_telegram =
+    The file is too large: { $size }. Through Telegram bots can take files up to { $limit }.
+
+    Put it into the storage and send its path, like input/c1/film.mp4 or b2://bucket/film.mp4.
+error-too_big_unknown =
+    The file is too large: through Telegram bots can take files up to { $limit }.
+
+    Put it into the storage and send its path, like input/c1/film.mp4 or b2://bucket/film.mp4.
+error-download_failed = The file could not be fetched from Telegram. Please send it again.
+error-empty_file = The file is empty. Check it and send it again.
+error-not_a_video = This is not a video, whatever its name says. Send a video file: mp4, mkv, mov, webm, avi…
+error-no_video_stream = There is no video in this file, only sound or a cover. Send a file with a moving picture.
+error-truncated = The file breaks off: it looks like an unfinished download. Send the whole of it.
+error-corrupt = The file is damaged and can't be read. Try saving it anew and send it again.
+error-picture_too_small = The picture is too small to be processed.
+error-picture_too_large = The picture is too large for this. Try a smaller enlargement.
+error-file_too_large = The file is over the limit: I take up to { $max_size }.
+error-video_too_long = The video is over the limit: I take up to { $max_time }.
+error-unsupported = I can't process this format. Try saving the video as mp4 (H.264).
+error-probe_limit = The file could not be read in reasonable time. Try saving it as mp4 (H.264).
+error-nothing_to_do = The video is like that already: nothing to do. Choose something else.
+error-disk_full = The server is out of space. Try again later.
+error-internal = Reading the file failed on our side. It was recorded; try again later.
+
+## Why an attempt or a job ended
+
+reason-user = cancelled by a user
+reason-expired = it waited too long
+reason-timeout = it ran longer than allowed
+reason-silent = the machine went silent
+reason-boot_timeout = the machine did not start in time
+reason-machine_gone = the machine went away
+reason-rent_failed = no suitable machine was found
+reason-bad_result = the result did not pass the check
+reason-source_gone = the source file is no longer in the storage
+reason-storage_full = the storage is full
+reason-budget = it would have cost more than allowed
+reason-empty_file = the file is empty
+reason-not_a_video = this is not a video
+reason-no_video_stream = there is no video in the file
+reason-truncated = the file breaks off
+reason-corrupt = the file is damaged
+reason-picture_too_small = the picture is too small
+reason-picture_too_large = the picture is too large
+reason-file_too_large = the file is too large
+reason-video_too_long = the video is too long
+reason-unsupported = the format is not supported
+reason-probe_limit = the file could not be read in reasonable time
+reason-bad_task = these settings don't go together
+reason-nothing_to_do = nothing to do: the video is like that already
+reason-disk_full = the machine ran out of space
+reason-out_of_memory = the machine ran out of memory
+reason-no_device = the machine's graphics card did not work
+reason-model_unavailable = the model could not be loaded
+reason-encoder_failed = the video could not be encoded
+reason-transfer_failed = the file could not be transferred
+reason-gate_failed = the result did not pass the check
+reason-deadline = the machine's time was up
+reason-internal = something broke inside

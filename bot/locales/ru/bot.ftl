@@ -1,0 +1,309 @@
+### Тексты бота. Имена файлов и прочее чужое приходит только переменными.
+
+## Числа и единицы
+
+duration-s = { $s } с
+duration-m-s = { $m } мин { $s } с
+duration-m = { $m } мин
+duration-h-m = { $h } ч { $m } мин
+duration-h = { $h } ч
+size-bytes = { $value } Б
+size-kb = { $value } кБ
+size-mb = { $value } МБ
+size-gb = { $value } ГБ
+money = { $value } $
+fps = { $value } к/с
+percent = { $value } %
+frames =
+    { $count ->
+        [one] { $count } кадр
+        [few] { $count } кадра
+       *[many] { $count } кадров
+    }
+frames-of = { $done } из { $frames }
+jobs =
+    { $count ->
+        [one] { $count } задача
+        [few] { $count } задачи
+       *[many] { $count } задач
+    }
+
+## Команды и помощь
+
+command-start = Начать
+command-help = Как пользоваться
+command-status = Что сейчас делается
+command-cancel = Отменить задачу
+command-status-admin = Все задачи и машины
+command-cancel-admin = Отменить любую задачу
+
+start =
+    Пришлите видео — верну его крупнее и плавнее.
+
+    Сначала покажу, что получится и сколько это займёт. Без вашего «Старт» ничего не начнётся.
+    Подробности: /help
+help =
+    Что я умею
+    • увеличить картинку в 2 или 4 раза
+    • удвоить число кадров, чтобы движение стало плавным
+    • всё вместе; звук, субтитры и длительность сохраняются
+
+    Что прислать
+    • видео файлом (скрепка → «Файл») — так Telegram его не пережимает
+    • обычное видео, альбом или пересланное сообщение — тоже можно
+    • путь в хранилище, если файл больше { $limit }: input/c1/film.mp4 или b2://bucket/film.mp4
+
+    Команды
+    /status — что сейчас делается
+    /cancel — отменить задачу: выберите из списка, ответьте на карточку или укажите номер, например /cancel 4f7k2a
+    /help — эта подсказка
+
+## Приём
+
+looking = 👀 Смотрю файл…
+hint-text = Пришлите видео или путь к нему в хранилище, например input/c1/film.mp4. Подробнее: /help
+hint-link = По ссылкам из интернета я видео не скачиваю. Пришлите сам файл или путь в хранилище, например input/c1/film.mp4.
+hint-photo = Это картинка, а я работаю с видео. Пришлите видео — лучше файлом.
+hint-sticker = Стикеры я не обрабатываю. Пришлите видео.
+hint-audio = Это звук без картинки, а мне нужно видео.
+hint-document = Это не похоже на видео. Подойдут mp4, mkv, mov, webm, avi и другие видеофайлы.
+
+## Карточка плана
+
+preset-x2 = ×2
+preset-x4 = ×4
+preset-fps2 = Кадры ×2
+preset-both = ×2 и кадры ×2
+button-chosen = ✓ { $label }
+button-start = Старт
+button-cancel = Отменить
+button-yes = Да, отменить
+button-no = Нет, продолжать
+button-retry = Повторить
+button-open = Открыть результат
+
+plan-title = 🎬 { $name }
+plan-audio = Звук: { $list }
+plan-subtitles = Субтитры: { $list }
+plan-none = нет
+plan-result = Станет: { $size }, { $fps }
+plan-time-measured = Займёт около { $time } (по прошлым запускам)
+plan-time-formula = Займёт около { $time } (оценка по формуле)
+plan-cost = Стоимость: около { $money }
+plan-choose = Выберите, что сделать, и нажмите «Старт».
+
+fact-vfr = частота кадров переменная
+fact-interlaced = чересстрочное
+fact-hdr = HDR
+fact-bits = { $value } бит
+fact-chapters =
+    { $count ->
+        [one] { $count } глава
+        [few] { $count } главы
+       *[many] { $count } глав
+    }
+
+task-scale = ×{ $scale }
+task-factor = кадры ×{ $factor }
+
+## Ход работы
+
+state-draft = ждёт «Старт»
+state-held = ждёт подтверждения
+state-queued = в очереди
+state-running = в работе
+state-done = готово
+state-failed = не получилось
+state-cancelled = отменено
+
+attempt-assigned = машина назначена
+attempt-running = идёт
+attempt-verified = проверена
+attempt-failed = не удалась
+attempt-lost = связь потеряна
+attempt-cancelled = отменена
+
+machine-renting = заказывается
+machine-unknown = уточняется
+machine-booting = запускается
+machine-ready = готова
+machine-busy = занята
+machine-retiring = возвращается
+machine-gone = возвращена
+
+held-body = ⏸ Ждёт подтверждения.
+queued-body = 🕓 В очереди: { $position }-е место.
+queued-again = 🔁 Скоро попробую ещё раз.
+assigned-body = 🔌 Готовлю машину…
+cancelling-body = 🛑 Отменяю…
+confirm-body = Отменить задачу? Сделанное пропадёт.
+running-on = Машина: { $machine }
+running-eta = Будет готово { $when }
+when-in = через { $time }
+when-ago = { $time } назад
+running-silent = ⚠️ Машина молчит: последние вести { $when }.
+attempt-ended = ⚠️ Попытка { $number }: { $reason }.
+attempt-next = Идёт попытка { $number }.
+
+phase-starting = запуск
+phase-fetching = получение файла
+phase-processing = обработка
+phase-processing-upscale = увеличение
+phase-processing-interp = новые кадры
+phase-processing-both = увеличение и новые кадры
+phase-verifying = проверка
+phase-uploading = отправка результата
+phase-finished = готово
+phase-idle = ожидание
+stage-done = ✓ { $stage }
+stage-now = ▶ { $stage }
+stage-later = ○ { $stage }
+
+## Конец
+
+done-title = ✅ Готово: { $name }
+done-change = { $before } → { $after }
+done-took = Заняло { $time }
+done-cost = Стоило { $money }
+failed-title = ❌ Не получилось: { $name }
+failed-reason = Причина: { $reason }.
+failed-attempts =
+    { $count ->
+        [one] Сделана { $count } попытка.
+        [few] Сделано { $count } попытки.
+       *[many] Сделано { $count } попыток.
+    }
+cancelled-title = 🚫 Отменено: { $name }
+cancelled-expired = Карточка долго ждала, и я её закрыл. Чтобы начать заново, нажмите «Повторить».
+
+result-title = ✅ { $name }
+result-picture = { $size }, { $fps }
+result-length = { $time }, { $frames }
+result-bytes = Размер: { $size }
+result-took = Заняло { $time }
+result-link = Файл больше { $limit }, поэтому вот ссылка:
+result-gone = Но самого файла в хранилище уже нет.
+result-notes = Примечания:
+result-dropped = не перенесено: { $list }
+
+note-matrix_assumed = цветовая матрица в файле не указана, принята { $value }
+note-matrix_treated_as_bt709 = цветовая матрица { $value } обработана как bt709
+note-converted = формат пикселей { $value } преобразован
+note-container_changed = контейнер заменён на { $value }, чтобы ничего не потерять
+note-subtitles_converted = субтитры преобразованы в { $value }
+note-closed_captions_dropped = скрытые титры внутри видео не перенесены
+note-letterboxed = добавлены чёрные поля до { $value }
+note-padded = края дополнены до { $value }
+note-rotated = поворот на { $value }° применён к картинке
+note-mirrored = видео записано зеркально
+note-deinterlaced = чересстрочность убрана
+note-timestamps_repaired = метки времени исправлены
+note-timestamps_guessed = часть меток времени восстановлена
+note-size_changes = размер кадра в файле меняется, приведён к одному
+note-several_video_streams = в файле несколько видеодорожек, взята главная
+note-damaged_packets = повреждённых мест в файле: { $value }
+note-frames_missing = кадров не удалось прочитать: { $value }
+note-scene_cuts = монтажных склеек: { $value }; через них кадры не смешивались
+note-device_chosen = обработано на { $value }
+note-picture_missing = картинку «до и после» сделать не удалось
+note-other = { $value }
+
+## /status и /cancel
+
+status-empty = Сейчас ничего не делается. Пришлите видео.
+status-title = Ваши задачи
+status-title-all = Все задачи: { $jobs }
+status-line = { $mark } { $name } · { $what } · { $state } · { $id }
+status-line-owner = { $mark } { $name } · { $what } · { $state } · { $id } · от { $owner }
+status-running = { $percent }
+status-queued = в очереди, { $position }-е место
+status-more = …и ещё { $jobs }
+status-machines = Машины: { $list }
+status-machines-none = Машин сейчас нет.
+status-machine = { $name } — { $state }
+status-machine-paid = { $name } — { $state }, { $money }/ч
+cancel-menu = Что отменить?
+cancel-none = Отменять нечего: активных задач нет.
+cancel-ask = Отменить { $name }?
+cancel-kept = Хорошо, продолжаю: { $name }
+cancel-done = 🚫 Отменено: { $name }
+cancel-requested = 🛑 Отменяю: { $name }
+cancel-unknown = Ответьте этой командой на карточку задачи или укажите её номер, например /cancel 4f7k2a.
+
+toast-started = Поехали!
+toast-cancelled = Отменено
+toast-cancelling = Отменяю…
+toast-retry = Поставил ещё раз
+toast-stale = Эта кнопка уже не действует.
+
+crashed = Что-то пошло не так. Ошибка записана, разберёмся. Попробуйте ещё раз позже.
+
+## Ошибки: что делать пользователю
+
+error-error = Так не получится.
+error-bad_task = С этим видео так не получится. Выберите другой вариант.
+error-bad_path = Такой путь не подходит. Нужен путь внутри хранилища, например input/c1/film.mp4 или b2://bucket/film.mp4.
+error-no_such_file = По этому пути ничего нет. Проверьте папку, имя и регистр букв.
+error-storage_full = На сервере не хватает места для этого файла и результата. Попробуйте позже или пришлите файл поменьше.
+error-no_such_job = Такой задачи нет, или она не ваша.
+error-too_late = Поздно: задача уже в другом состоянии.
+error-too_many_jobs = У вас уже слишком много задач в ожидании. Дождитесь окончания или отмените лишние: /cancel
+error-too_big_for_telegram =
+    Файл слишком большой: { $size }. Через Telegram боту доступны файлы до { $limit }.
+
+    Положите его в хранилище и пришлите путь, например input/c1/film.mp4 или b2://bucket/film.mp4.
+error-too_big_unknown =
+    Файл слишком большой: через Telegram боту доступны файлы до { $limit }.
+
+    Положите его в хранилище и пришлите путь, например input/c1/film.mp4 или b2://bucket/film.mp4.
+error-download_failed = Не удалось получить файл у Telegram. Пришлите его ещё раз.
+error-empty_file = Файл пустой. Проверьте его и пришлите ещё раз.
+error-not_a_video = Это не видео, хотя имя и похоже. Пришлите видеофайл: mp4, mkv, mov, webm, avi…
+error-no_video_stream = В файле нет видеодорожки, только звук или обложка. Пришлите файл с картинкой.
+error-truncated = Файл обрывается: похоже, он не докачался. Пришлите его целиком.
+error-corrupt = Файл повреждён и не читается. Попробуйте пересохранить его и прислать снова.
+error-picture_too_small = Картинка слишком маленькая, чтобы её обработать.
+error-picture_too_large = Картинка слишком большая для такой обработки. Попробуйте меньшее увеличение.
+error-file_too_large = Файл больше допустимого: принимаю до { $max_size }.
+error-video_too_long = Видео длиннее допустимого: принимаю до { $max_time }.
+error-unsupported = Такой формат я обработать не могу. Попробуйте сохранить видео как mp4 (H.264).
+error-probe_limit = Файл не удалось разобрать за разумное время. Попробуйте сохранить его как mp4 (H.264).
+error-nothing_to_do = Видео уже такое: делать нечего. Выберите другой вариант.
+error-disk_full = На сервере кончилось место. Попробуйте позже.
+error-internal = При разборе файла случился сбой. Он записан; попробуйте ещё раз позже.
+
+## Причины, по которым закончилась попытка или задача
+
+reason-user = отменено пользователем
+reason-expired = истекло время ожидания
+reason-timeout = обработка шла дольше разрешённого
+reason-silent = машина перестала отвечать
+reason-boot_timeout = машина не запустилась вовремя
+reason-machine_gone = машина неожиданно отключилась
+reason-rent_failed = не нашлось подходящей машины
+reason-bad_result = результат не прошёл проверку
+reason-source_gone = исходного файла больше нет в хранилище
+reason-storage_full = в хранилище кончилось место
+reason-budget = вышло бы дороже разрешённого
+reason-empty_file = файл пустой
+reason-not_a_video = это не видео
+reason-no_video_stream = в файле нет видеодорожки
+reason-truncated = файл обрывается
+reason-corrupt = файл повреждён
+reason-picture_too_small = картинка слишком маленькая
+reason-picture_too_large = картинка слишком большая
+reason-file_too_large = файл слишком большой
+reason-video_too_long = видео слишком длинное
+reason-unsupported = формат не поддерживается
+reason-probe_limit = файл не удалось разобрать за разумное время
+reason-bad_task = такое сочетание настроек невозможно
+reason-nothing_to_do = делать нечего: видео уже такое
+reason-disk_full = на машине кончилось место
+reason-out_of_memory = машине не хватило памяти
+reason-no_device = на машине не заработала видеокарта
+reason-model_unavailable = модель не удалось загрузить
+reason-encoder_failed = не удалось сжать видео
+reason-transfer_failed = не удалось передать файл
+reason-gate_failed = результат не прошёл проверку
+reason-deadline = время машины вышло
+reason-internal = внутренний сбой

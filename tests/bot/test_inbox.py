@@ -1,0 +1,252 @@
+import asyncio
+import functools
+import json
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from aiogram.exceptions import TelegramNetworkError, TelegramRetryAfter
+from aiogram.types import Update
+
+from bot.handlers.errors import tell_crash
+from bot.inbox import Inbox, Limits, find_lane
+from bot.poller import Backoff
+from bot.texts import Texts
+from tests.bot.stage import OTHER, STRANGER, USER, make_video
+
+QUICK = Limits(
+    retry_s=0.01, drain_s=0.3, handlers=4, files=2, backoff=Backoff(first_s=0.01, longest_s=0.02)
+)
+
+
+def make_inbox(stage, limits=QUICK):
+    give_up = functools.partial(
+        tell_crash, stage.bot, controller=stage.house.controller, texts=Texts(),
+        settings=stage.settings,
+    )  # fmt: skip
+    return Inbox(stage.bot, stage.dispatcher, stage.house.controller, give_up, limits)
+
+
+@asynccontextmanager
+async def running(inbox):
+    task = asyncio.create_task(inbox.run())
+    try:
+        yield task
+        assert not task.done()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def store(stage, *updates):
+    stage.house.controller.inbox_add([(each["update_id"], json.dumps(each)) for each in updates])
+
+
+def is_empty(stage):
+    return lambda: not stage.house.controller.inbox_pending()
+
+
+@pytest.fixture
+def handled(stage, monkeypatch):
+    """What reached the dispatcher, with a hook that a test may replace."""
+
+    class Handled(list):
+        async def hook(self, update):
+            return
+
+    handled = Handled()
+
+    async def feed(bot, update, **_):
+        handled.append(update.update_id)
+        await handled.hook(update)
+
+    monkeypatch.setattr(stage.dispatcher, "feed_update", feed)
+    return handled
+
+
+async def test_stored_updates_are_handled_and_done(stage):
+    store(stage, stage.message(text="/start"), stage.message(STRANGER, text="/start"))
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    assert [each.chat_id for each in stage.session.sent] == [USER]
+
+
+async def test_a_chat_is_in_order_and_chats_are_side_by_side(stage, handled):
+    gate = asyncio.Event()
+
+    async def hook(update):
+        if update.update_id == 1:
+            await gate.wait()
+
+    handled.hook = hook
+    store(
+        stage, *(stage.message(USER, text="a") for _ in range(3)), stage.message(OTHER, text="b")
+    )
+    async with running(make_inbox(stage)):
+        await stage.until(lambda: handled == [1, 4])
+        gate.set()
+        await stage.until(is_empty(stage))
+    assert handled == [1, 4, 2, 3]
+
+
+async def test_a_file_does_not_hold_up_buttons_and_files_stay_in_order(stage, handled):
+    gate = asyncio.Event()
+
+    async def hook(update):
+        if update.update_id == 1:
+            await gate.wait()
+
+    handled.hook = hook
+    store(
+        stage, stage.message(video=make_video()), stage.message(video=make_video()),
+        stage.press("x"), stage.message(text="/status"),
+    )  # fmt: skip
+    async with running(make_inbox(stage)):
+        await stage.until(lambda: handled == [1, 3, 4])
+        gate.set()
+        await stage.until(lambda: handled == [1, 3, 4, 2])
+
+
+async def test_not_more_than_so_many_at_a_time(stage, handled):
+    now, peak = 0, 0
+
+    async def hook(update):
+        nonlocal now, peak
+        now += 1
+        peak = max(peak, now)
+        await asyncio.sleep(0.01)
+        now -= 1
+
+    handled.hook = hook
+    store(stage, *(stage.message(user, text="a") for user in range(100, 130)))
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    assert peak == QUICK.handlers
+
+
+async def test_more_updates_than_fit_in_memory_are_all_handled(stage, handled):
+    store(stage, *(stage.message(user, text="a") for user in range(100, 140)))
+    async with running(make_inbox(stage, Limits(known=5))):
+        await stage.until(is_empty(stage))
+    assert len(handled) == 40
+
+
+async def test_a_poison_update_is_given_up_after_three_tries_and_told_once(stage, handled, caplog):
+    async def hook(update):
+        if update.update_id == 1:
+            raise RuntimeError("secret detail")
+
+    handled.hook = hook
+    store(stage, stage.message(text="a"), stage.message(text="b"))
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    assert handled == [1, 1, 1, 2]
+    (told,) = stage.session.sent
+    assert told.text.startswith("Что-то пошло не так")
+    assert "secret detail" not in told.text
+    assert "Traceback" in caplog.text
+
+
+async def test_a_button_that_crashes_is_answered(stage, handled):
+    async def hook(update):
+        raise RuntimeError
+
+    handled.hook = hook
+    store(stage, stage.press("x"))
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    (answer,) = stage.session.named("answerCallbackQuery")
+    assert answer.show_alert
+
+
+async def test_a_crash_during_intake_is_told_on_the_card(stage, monkeypatch):
+    monkeypatch.setattr(stage.house.controller, "accept_upload", lambda *a, **k: 1 / 0)
+    store(stage, stage.message(video=make_video()))
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    (shown,) = stage.session.screen.values()
+    assert shown.text.startswith("Что-то пошло не так")
+
+
+async def test_an_update_that_killed_the_process_three_times_is_not_tried_again(stage, handled):
+    raw = stage.message(text="a")
+    store(stage, raw)
+    for _ in range(3):
+        stage.house.controller.inbox_try(raw["update_id"])
+    stage.house.restart()
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    assert handled == []
+    assert len(stage.session.sent) == 1
+
+
+async def test_a_crash_of_a_strangers_update_is_told_to_nobody(stage, handled):
+    async def hook(update):
+        raise RuntimeError
+
+    handled.hook = hook
+    store(stage, stage.message(STRANGER, text="a"))
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    assert stage.session.calls == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        TelegramNetworkError(method=None, message="reset"),
+        TelegramRetryAfter(method=None, message="Too Many Requests", retry_after=0.01),
+    ],
+)
+async def test_outages_do_not_count_as_crashes(stage, handled, fault):
+    async def hook(update):
+        if len(handled) < 8:
+            raise fault
+
+    handled.hook = hook
+    store(stage, stage.message(text="a"))
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    assert len(handled) == 8
+    assert stage.session.sent == []
+
+
+async def test_an_unreadable_update_is_put_aside(stage, caplog):
+    store(stage, {"update_id": 1, "message": {"text": "private words"}})
+    store(stage, stage.message(text="/start"))
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    assert "update 1 cannot be read: message.message_id" in caplog.text
+    assert "private words" not in caplog.text
+
+
+async def test_the_end_waits_for_handlers_and_keeps_the_rest(stage, handled):
+    finished = []
+
+    async def hook(update):
+        await asyncio.sleep(0.1 if update.message.chat.id == USER else 60)
+        finished.append(update.update_id)
+
+    handled.hook = hook
+    store(stage, stage.message(USER, text="a"), stage.message(USER, text="b"))
+    store(stage, stage.message(OTHER, text="c"))
+    async with running(make_inbox(stage)):
+        await stage.until(lambda: len(handled) == 2)
+    assert finished == [1]
+    assert [each.id for each in stage.house.controller.inbox_pending()] == [2, 3]
+
+
+async def test_a_broken_database_ends_the_inbox_loudly(stage, monkeypatch):
+    store(stage, stage.message(text="a"))
+    monkeypatch.setattr(stage.house.controller, "inbox_try", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(make_inbox(stage).run(), 2)
+
+
+def test_lanes(stage):
+    def lane(raw):
+        return find_lane(Update.model_validate(raw))
+
+    assert lane(stage.message(text="a")) == lane(stage.press("x")) == (USER, "")
+    assert lane(stage.message(video=make_video())) == (USER, "files")
+    assert lane({"update_id": 1}) == (0, "")

@@ -1,0 +1,136 @@
+import itertools
+
+import pytest
+from fluent.syntax import FluentParser, ast
+from fluent.syntax.visitor import Visitor
+
+from bot.intake import DownloadFailed, TooBigForTelegram, TooBigUnknown
+from bot.presets import Preset
+from bot.texts import LANGUAGES, LOCALES
+from controller import errors, states
+from controller.settings import Settings
+from controller.states import AttemptState, JobState, MachineState
+from remote_runner import protocol
+
+#: What the runner notes about a file and its result.
+NOTES = (
+    "matrix_assumed",
+    "matrix_treated_as_bt709",
+    "converted",
+    "container_changed",
+    "subtitles_converted",
+    "closed_captions_dropped",
+    "letterboxed",
+    "padded",
+    "rotated",
+    "mirrored",
+    "deinterlaced",
+    "timestamps_repaired",
+    "timestamps_guessed",
+    "size_changes",
+    "several_video_streams",
+    "damaged_packets",
+    "frames_missing",
+    "scene_cuts",
+    "device_chosen",
+    "picture_missing",
+)
+PLURALS = {"ru": {"one", "few", "many"}, "en": {"one", "other"}}
+
+
+class Variables(Visitor):
+    def __init__(self):
+        self.names = set()
+
+    def visit_VariableReference(self, node):  # noqa: N802
+        self.names.add(node.id.name)
+
+
+def read(language):
+    resource = FluentParser().parse((LOCALES / language / "bot.ftl").read_text("utf-8"))
+    assert not [entry for entry in resource.body if isinstance(entry, ast.Junk)]
+    messages = [entry for entry in resource.body if isinstance(entry, ast.Message)]
+    assert len({each.id.name for each in messages}) == len(messages)
+    return messages
+
+
+def variables(message):
+    found = Variables()
+    found.visit(message)
+    return found.names
+
+
+def subclasses(kind):
+    return {kind, *itertools.chain(*(subclasses(each) for each in kind.__subclasses__()))}
+
+
+def error_codes():
+    own = {DownloadFailed, TooBigForTelegram, TooBigUnknown}
+    codes = {kind.code for kind in subclasses(errors.UserError) | own}
+    return codes | {reason.value for reason in protocol.Reason if reason.is_input_fault}
+
+
+def needed_keys():
+    yield from (f"error-{code}" for code in error_codes())
+    yield from (f"reason-{each}" for each in (*states.Reason, *protocol.Reason))
+    yield from (f"state-{each}" for each in JobState)
+    yield from (f"attempt-{each}" for each in AttemptState)
+    yield from (f"machine-{each}" for each in MachineState)
+    yield from (f"phase-{each}" for each in protocol.Phase)
+    yield from (f"phase-processing-{each}" for each in protocol.Mode)
+    yield from (f"preset-{each}" for each in Preset)
+    yield from (f"note-{each}" for each in NOTES)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_state_reason_and_error_has_a_text(texts, language):
+    missing = [key for key in needed_keys() if not texts[language].has(key)]
+    assert not missing
+
+
+def test_both_languages_have_the_same_keys_with_the_same_variables():
+    english, russian = (
+        {each.id.name: variables(each) for each in read(language)} for language in ("en", "ru")
+    )
+    assert english == russian
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_plurals_have_all_forms_of_the_language(language):
+    for message in read(language):
+        for element in message.value.elements:
+            expression = getattr(element, "expression", None)
+            if isinstance(expression, ast.SelectExpression):
+                forms = {variant.key.name for variant in expression.variants}
+                assert forms == PLURALS[language], message.id.name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_errors_and_reasons_can_be_said_without_knowing_more(texts, language, bot_settings):
+    from bot.wording import describe_error, describe_reason
+
+    for kind in subclasses(errors.UserError) - {errors.BadVideo, TooBigForTelegram}:
+        assert describe_error(kind(), texts[language], Settings(), bot_settings)
+    for reason in protocol.Reason:
+        if reason.is_input_fault:
+            error = errors.BadVideo(reason, "detail")
+            assert "detail" not in describe_error(error, texts[language], Settings(), bot_settings)
+    for reason in (*states.Reason, *protocol.Reason):
+        assert describe_reason(reason, texts[language])
+
+
+def test_russian_is_written_in_russian(texts):
+    latin_only = [
+        message.id.name
+        for message in read("ru")
+        if not variables(message) and texts["ru"](message.id.name).isascii()
+    ]
+    assert latin_only == ["fact-hdr"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_unknown_note_is_shown_as_it_is(texts, language):
+    from bot.wording import describe_notes
+
+    assert describe_notes(["novel:1"], None, texts[language]) == ["novel:1"]
+    assert "-" not in describe_notes([f"{NOTES[0]}:bt601"], None, texts[language])[0][:1]
