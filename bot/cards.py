@@ -23,7 +23,7 @@ from bot.wording import (
     show_task,
 )
 from controller.records import Attempt, Estimate, Job
-from controller.states import AttemptState, JobState, Reason
+from controller.states import MAX_ATTEMPTS, AttemptState, JobState, Reason
 from remote_runner.protocol import Phase, Status
 
 _STAGES = (Phase.FETCHING, Phase.PROCESSING, Phase.VERIFYING, Phase.UPLOADING)
@@ -198,7 +198,7 @@ def _start_lines(shot: Snapshot, tongue: Tongue) -> list[Text | str]:
         reason = describe_reason(attempt.reason, tongue)
         lines.append(tongue("attempt-ended", number=attempt.number, reason=reason))
     if ended and shot.attempts[-1] is not ended[-1]:
-        lines.append(tongue("attempt-next", number=shot.attempts[-1].number))
+        lines.append(tongue("attempt-next", number=shot.attempts[-1].number, total=MAX_ATTEMPTS))
     return lines
 
 

@@ -100,7 +100,7 @@ def _result(messages: list[Message], sent: Message) -> Message | None:
     for message in messages:
         if message.from_bot and message.media and message.reply_to_id == sent.id:
             return message
-        if message.from_bot and message.id > sent.id and "⚠" in message.text:
+        if message.from_bot and message.id > sent.id and "❌" in message.text:
             raise DemoError(f"the bot gave up: {message.text}")
     return None
 

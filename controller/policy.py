@@ -9,10 +9,9 @@ from pathlib import PurePosixPath
 from controller.providers.base import Offer
 from controller.records import Attempt, Estimate, Job
 from controller.settings import Settings
-from controller.states import RETRYABLE, AnyReason, Reason
+from controller.states import MAX_ATTEMPTS, RETRYABLE, AnyReason, Reason
 from remote_runner.protocol import Facts, Mode, Task
 
-MAX_ATTEMPTS = 3
 MAX_ACTIVE_JOBS = 20
 """Jobs that one user may have waiting or running at once."""
 DRAFT_S = 24 * 3600.0

@@ -119,6 +119,9 @@ def parse_reason(text: str) -> AnyReason:
     return Reason(text) if text in set(Reason) else RunnerReason(text)
 
 
+#: Attempts that a job gets, the first one included.
+MAX_ATTEMPTS = 3
+
 #: Another machine may do better after these.
 RETRYABLE: frozenset[AnyReason] = frozenset(
     {

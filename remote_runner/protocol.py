@@ -11,40 +11,71 @@ Standard library only. Times are UTC epoch seconds (``…_at``) or seconds (``�
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import types
-import typing
 from dataclasses import dataclass, field
 from enum import StrEnum
-from fractions import Fraction
-from typing import Any, TypeVar
 
-VERSION = 1
+from remote_runner.documents import VERSION, ProtocolError, from_json, to_json
+from remote_runner.task import PRESETS, Mode, Task, parse_fps, parse_size
+
+__all__ = [
+    "GREETING",
+    "MARKER",
+    "NOTES",
+    "PRESETS",
+    "VERSION",
+    "Check",
+    "Facts",
+    "Grant",
+    "Mode",
+    "Orders",
+    "Outcome",
+    "Phase",
+    "ProtocolError",
+    "Reason",
+    "Result",
+    "Status",
+    "Task",
+    "from_json",
+    "parse_fps",
+    "parse_size",
+    "to_json",
+]
 
 #: Printed by the runner once per job, after its result is uploaded. A hint, never a decision.
 MARKER = "VASTAI_PIPELINE_COMPLETED_SUCCESSFULLY"
 GREETING = "=== Remote Runner Starting ==="
 
-
-class ProtocolError(ValueError):
-    """A document that is not what it should be: no JSON, a wrong type, key or version."""
-
-
-class Mode(StrEnum):
-    """What is done to the video."""
-
-    UPSCALE = "upscale"
-    INTERP = "interp"
-    BOTH = "both"
-
-    @property
-    def upscales(self) -> bool:
-        return self is not Mode.INTERP
-
-    @property
-    def interpolates(self) -> bool:
-        return self is not Mode.UPSCALE
+#: What a runner may note of a file or a result: a code, then where it has one ``:value``. Every
+#: code has a text in every language of the bot.
+NOTES = frozenset(
+    {
+        # assumed
+        "matrix_assumed",
+        "matrix_treated_as_bt709",
+        "timestamps_guessed",
+        "timestamps_repaired",
+        # done to the picture
+        "converted",
+        "deinterlaced",
+        "letterboxed",
+        "mirrored",
+        "padded",
+        "rotated",
+        "scene_cuts",
+        "size_changes",
+        # done to the file
+        "closed_captions_dropped",
+        "container_changed",
+        "several_video_streams",
+        "subtitles_converted",
+        # what was wrong
+        "damaged_packets",
+        "frames_missing",
+        "picture_missing",
+        # how it was done
+        "device_chosen",
+    }
+)
 
 
 class Phase(StrEnum):
@@ -113,125 +144,6 @@ _MACHINE_FAULTS = frozenset(
         Reason.INTERNAL,
     }
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What the user wants done, the whole of it; :meth:`problems` checks it."""
-
-    mode: Mode = Mode.UPSCALE
-    scale: int = 2
-    """Enlargement, 2 or 4; ignored where ``size`` is set or the mode does not upscale."""
-    size: str | None = None
-    """Exact output size as ``WIDTHxHEIGHT`` in pixels; the picture is fitted with borders."""
-    factor: int = 2
-    """Output frames per source frame; ignored where ``fps`` is set or nothing is interpolated."""
-    fps: str | None = None
-    """Target frames per second as a decimal or a fraction: ``60``, ``59.94``, ``24000/1001``."""
-    model: str = "auto"
-    """Name in the runner's catalog; ``auto`` lets the runner choose."""
-    codec: str = "auto"
-    """``h264`` or ``hevc``; ``auto`` is H.264 where its limits allow."""
-    crf: int | None = None
-    """Constant rate factor of the encoder, 0 (best) to 51; none is the codec's default here."""
-    preset: str | None = None
-    """Speed preset of the encoder, ``ultrafast`` … ``veryslow``; none is ``medium``."""
-
-    def problems(self) -> list[str]:
-        """What is wrong with this task, in English for logs; empty when it can be carried out."""
-        found = []
-        if self.mode.upscales and self.size is None and self.scale not in (2, 4):
-            found.append(f"scale must be 2 or 4, not {self.scale}")
-        if self.size is not None:
-            try:
-                parse_size(self.size)
-            except ValueError as error:
-                found.append(str(error))
-        if self.fps is not None:
-            try:
-                parse_fps(self.fps)
-            except ValueError as error:
-                found.append(str(error))
-        if self.mode.interpolates and self.fps is None and not 2 <= self.factor <= 8:
-            found.append(f"factor must be 2 to 8, not {self.factor}")
-        if self.codec not in ("auto", "h264", "hevc"):
-            found.append(f"codec must be h264 or hevc, not {self.codec}")
-        if self.crf is not None and not 0 <= self.crf <= 51:
-            found.append(f"crf must be 0 to 51, not {self.crf}")
-        if self.preset is not None and self.preset not in PRESETS:
-            found.append(f"preset must be one of {', '.join(PRESETS)}, not {self.preset}")
-        return found
-
-    def what(self, source_fps: Fraction) -> str:
-        """What was done, as result names say it: ``x2``, ``1080p``, ``60fps``, ``x2_60fps``."""
-        parts = []
-        if self.mode.upscales:
-            parts.append(f"x{self.scale}" if self.size is None else _size_name(self.size))
-        if self.mode.interpolates:
-            parts.append(f"{float(self.target_fps(source_fps)):.4g}fps")
-        return "_".join(parts)
-
-    def target_fps(self, source_fps: Fraction) -> Fraction:
-        """Frames per second of the output, on average where the source's rate varies."""
-        if not self.mode.interpolates:
-            return source_fps
-        return source_fps * self.factor if self.fps is None else parse_fps(self.fps)
-
-    def target_size(self, width: int, height: int) -> tuple[int, int]:
-        """Output size in pixels of a ``width`` × ``height`` source, before rounding to even."""
-        if not self.mode.upscales:
-            return width, height
-        return (
-            (width * self.scale, height * self.scale)
-            if self.size is None
-            else parse_size(self.size)
-        )
-
-
-PRESETS = (
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
-)  # fmt: skip
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """``"1920x1080"`` → ``(1920, 1080)``: even, 16 to 8192, else :class:`ValueError`."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise ValueError(f"size must look like 1920x1080, not {text!r}")
-    size = int(width), int(height)
-    if any(side < 16 or side > 8192 or side % 2 for side in size):
-        raise ValueError(f"both sides of a size must be even, 16 to 8192, not {text}")
-    return size
-
-
-#: Decimal names of the NTSC rates and what they stand for (SMPTE ST 12-1: nominal × 1000/1001).
-_NTSC = {
-    "23.976": Fraction(24000, 1001),
-    "23.98": Fraction(24000, 1001),
-    "29.97": Fraction(30000, 1001),
-    "47.952": Fraction(48000, 1001),
-    "59.94": Fraction(60000, 1001),
-    "119.88": Fraction(120000, 1001),
-}
-
-
-def parse_fps(text: str) -> Fraction:
-    """``"60"``, ``"59.94"``, ``"24000/1001"`` → an exact rate, 1 to 240; else ValueError."""
-    try:
-        rate = _NTSC[text] if text in _NTSC else Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"fps must look like 60, 59.94 or 24000/1001, not {text!r}") from None
-    if not 1 <= rate <= 240:
-        raise ValueError(f"fps must be 1 to 240, not {text}")
-    if rate.denominator > 1001:
-        raise ValueError(f"fps must be a rate that players know, not {text}")
-    return rate
-
-
-def _size_name(size: str) -> str:
-    width, height = parse_size(size)
-    usual = {(1280, 720), (1920, 1080), (2560, 1440), (3840, 2160)}
-    return f"{height}p" if (width, height) in usual else f"{width}x{height}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,68 +285,3 @@ class Result:
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds per phase."""
     version: int = VERSION
-
-
-Document = TypeVar("Document", Task, Facts, Orders, Grant, Status, Check, Result)
-
-
-def to_json(document: Task | Facts | Orders | Grant | Status | Check | Result) -> str:
-    """A document as one line of JSON."""
-    return json.dumps(dataclasses.asdict(document), ensure_ascii=False, separators=(",", ":"))
-
-
-def from_json(kind: type[Document], text: str | bytes) -> Document:
-    """Read a document; :class:`ProtocolError` says what is wrong with it."""
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"{kind.__name__}: no JSON: {error}") from None
-    return typing.cast(Document, _build(kind, raw, kind.__name__))
-
-
-def _build(kind: type[Any], raw: Any, where: str) -> Any:
-    if not isinstance(raw, dict):
-        raise ProtocolError(f"{where}: an object is expected, not {type(raw).__name__}")
-    if raw.get("version", VERSION) != VERSION:
-        raise ProtocolError(f"{where}: version {raw['version']} is not {VERSION}")
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for item in dataclasses.fields(kind):
-        if item.name in raw:
-            values[item.name] = _convert(hints[item.name], raw[item.name], f"{where}.{item.name}")
-        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-            raise ProtocolError(f"{where}: {item.name} is missing")
-    return kind(**values)
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        (hint,) = (arm for arm in typing.get_args(hint) if arm is not type(None))
-        return _convert(hint, value, where)
-    if origin is tuple:
-        _expect(isinstance(value, list), "a list", value, where)
-        return tuple(_convert(typing.get_args(hint)[0], each, where) for each in value)
-    if origin is dict:
-        _expect(isinstance(value, dict), "an object", value, where)
-        return {
-            key: _convert(typing.get_args(hint)[1], each, where) for key, each in value.items()
-        }
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type[Any], hint), value, where)
-    if issubclass(hint, StrEnum):
-        _expect(isinstance(value, str) and value in set(hint), f"a {hint.__name__}", value, where)
-        return hint(value)
-    if hint is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        _expect(number and abs(value) < 1e18, "a number", value, where)
-        return float(value)
-    _expect(type(value) is hint, hint.__name__, value, where)
-    return value
-
-
-def _expect(holds: bool, what: str, value: Any, where: str) -> None:
-    if not holds:
-        raise ProtocolError(f"{where}: {what} is expected, not {str(value)[:60]!r}")

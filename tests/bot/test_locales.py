@@ -12,29 +12,6 @@ from controller.settings import Settings
 from controller.states import AttemptState, JobState, MachineState
 from remote_runner import protocol
 
-#: What the runner notes about a file and its result.
-NOTES = (
-    "matrix_assumed",
-    "matrix_treated_as_bt709",
-    "converted",
-    "container_changed",
-    "subtitles_converted",
-    "closed_captions_dropped",
-    "letterboxed",
-    "padded",
-    "rotated",
-    "mirrored",
-    "deinterlaced",
-    "timestamps_repaired",
-    "timestamps_guessed",
-    "size_changes",
-    "several_video_streams",
-    "damaged_packets",
-    "frames_missing",
-    "scene_cuts",
-    "device_chosen",
-    "picture_missing",
-)
 PLURALS = {"ru": {"one", "few", "many"}, "en": {"one", "other"}}
 
 
@@ -79,7 +56,7 @@ def needed_keys():
     yield from (f"phase-{each}" for each in protocol.Phase)
     yield from (f"phase-processing-{each}" for each in protocol.Mode)
     yield from (f"preset-{each}" for each in Preset)
-    yield from (f"note-{each}" for each in NOTES)
+    yield from (f"note-{each}" for each in protocol.NOTES)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -133,4 +110,4 @@ def test_an_unknown_note_is_shown_as_it_is(texts, language):
     from bot.wording import describe_notes
 
     assert describe_notes(["novel:1"], None, texts[language]) == ["novel:1"]
-    assert "-" not in describe_notes([f"{NOTES[0]}:bt601"], None, texts[language])[0][:1]
+    assert "-" not in describe_notes([f"{min(protocol.NOTES)}:bt601"], None, texts[language])[0][:1]

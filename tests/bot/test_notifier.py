@@ -228,7 +228,7 @@ async def test_retries_and_failure_are_told_with_the_reason(stage):
         assert "Скоро попробую ещё раз" in stage.card_of(job).text
         await stage.house.tick(6)
         await stage.house.tick()
-        await stage.until(stage.shows(job, "Идёт попытка 2."))
+        await stage.until(stage.shows(job, "Идёт попытка 2 из 3."))
         stage.house.runner.fail(stage.house.machine(), Reason.OUT_OF_MEMORY)
         await stage.house.tick()
         await stage.until(is_finished(stage, job))

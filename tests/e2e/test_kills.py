@@ -90,7 +90,7 @@ async def test_a_killed_runner_is_retried_and_the_chat_says_so(story, chat):
     for process in story.runners():
         process.kill()
     await chat.wait_until(
-        lambda ms: any(m.from_bot and "Now attempt 2" in m.text for m in ms), timeout_s=60
+        lambda ms: any(m.from_bot and "Now attempt 2 of 3" in m.text for m in ms), timeout_s=60
     )
     await chat.wait_for(is_result(sent), timeout_s=RESULT_S)
     job = await story.job()

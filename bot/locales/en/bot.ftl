@@ -140,7 +140,7 @@ when-in = in { $time }
 when-ago = { $time } ago
 running-silent = ⚠️ The machine is silent: last news { $when }.
 attempt-ended = ⚠️ Attempt { $number }: { $reason }.
-attempt-next = Now attempt { $number }.
+attempt-next = Now attempt { $number } of { $total }.
 
 phase-starting = starting
 phase-fetching = fetching the file

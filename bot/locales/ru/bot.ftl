@@ -143,7 +143,7 @@ when-in = через { $time }
 when-ago = { $time } назад
 running-silent = ⚠️ Машина молчит: последние вести { $when }.
 attempt-ended = ⚠️ Попытка { $number }: { $reason }.
-attempt-next = Идёт попытка { $number }.
+attempt-next = Идёт попытка { $number } из { $total }.
 
 phase-starting = запуск
 phase-fetching = получение файла
