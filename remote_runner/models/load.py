@@ -62,7 +62,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         raw: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        detail = f"{path} is no readable weight file: {str(error).splitlines()[0]}"
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        detail = f"{path} is no readable weight file: {why}"
         raise MachineError(Reason.MODEL_UNAVAILABLE, detail) from error
     for key in ("params_ema", "params"):
         if isinstance(raw, Mapping) and key in raw:
