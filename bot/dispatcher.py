@@ -42,6 +42,7 @@ async def run_bot(
     """Serve until cancelled. :class:`SettingsError` if the token is not accepted."""
     texts = Texts()
     bot = make_bot(bot_settings)
+    controller.claim(f"bot {bot.id}")
     dispatcher = build_dispatcher(controller, bot_settings, texts, pace=pace)
     notifier: Notifier = dispatcher["notifier"]
     give_up = functools.partial(

@@ -97,6 +97,15 @@ class DatabaseError(ControllerError):
     """The database cannot be used as it is."""
 
 
+class ForeignDatabase(DatabaseError):
+    """The database holds the chats of another bot."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(
+            f"this data directory belongs to {owner}; set NOXFVR_DATA_DIR to another folder"
+        )
+
+
 # --- signals of the provider and storage layers ----------------------------------------------
 
 

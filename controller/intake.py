@@ -36,6 +36,9 @@ from remote_runner.protocol import Facts, Reason, Task
 
 _WAITING = (JobState.DRAFT, JobState.HELD, JobState.QUEUED, JobState.RUNNING)
 
+#: What a chat user cannot name by path: it may be another user's.
+_PRIVATE = ("input/uploads/", "jobs/", "machines/", "output/")
+
 #: A result is about as large as this many times its input: the space that a job must find.
 _SPACE_FACTOR = 4
 
@@ -103,6 +106,8 @@ class Intake:
             return known
         task = self.check_task(task)
         key = self._storage.parse(path)
+        if request.owner and key.startswith(_PRIVATE):
+            raise NoSuchFile(f"{key} may be somebody else's", path=path)
         try:
             entry = await self._storage.stat(key)
             await self._require_fit(entry.bytes)
@@ -129,6 +134,12 @@ class Intake:
         if task.model == "auto" and self._settings.model != "auto":
             return dataclasses.replace(task, model=self._settings.model)
         return task
+
+    def require_turn(self, owner: int) -> None:
+        """:class:`TooManyJobs` for a chat user who has as many waiting as one may have."""
+        waiting = self._store.jobs.select(states=_WAITING, owner=owner)
+        if owner and len(waiting) >= policy.MAX_ACTIVE_JOBS:
+            raise TooManyJobs(limit=policy.MAX_ACTIVE_JOBS)
 
     async def _add_file(
         self, request: Request, name: str, path: Path, task: Task | None, *, move: bool
@@ -185,12 +196,9 @@ class Intake:
 
     def _known(self, request: Request) -> Job | None:
         known = self._store.jobs.by_request(request.key)
-        if known:
-            return known
-        waiting = self._store.jobs.select(states=_WAITING, owner=request.owner)
-        if request.owner and len(waiting) >= policy.MAX_ACTIVE_JOBS:
-            raise TooManyJobs(limit=policy.MAX_ACTIVE_JOBS)
-        return None
+        if known is None:
+            self.require_turn(request.owner)
+        return known
 
     def _limits(self) -> Limits:
         return Limits(

@@ -139,6 +139,11 @@ def m003_chats(db: Database) -> None:
             handled_at REAL
         )"""
     )
+    db.execute(
+        """CREATE TABLE offsets (
+            one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL, at REAL NOT NULL
+        )"""
+    )
     db.execute("CREATE INDEX updates_pending ON updates (id) WHERE handled_at IS NULL")
     db.execute(
         """CREATE TABLE cards (

@@ -15,7 +15,7 @@ from pathlib import Path
 from ulid import ULID
 
 from controller import policy
-from controller.errors import NoSuchJob, TooLate
+from controller.errors import ForeignDatabase, NoSuchJob, TooLate
 from controller.intake import Intake
 from controller.mailbox import Mailbox
 from controller.records import Actor, Attempt, Card, Estimate, Event, Job, Machine, Update
@@ -118,10 +118,15 @@ class Controller:
                 return changed
 
     def retry(self, job_id: str, *, by: Actor, key: str) -> Job:
-        """A new job with the same input and task as one that has ended."""
+        """A new job with the same input and task as one that was started and has ended."""
         job = self.get(job_id, by=by)
-        if not job.state.is_terminal or not self._store.jobs.is_kept(job.id):
+        known = self._store.jobs.by_request(key)
+        if known:
+            return known
+        kept = self._store.jobs.is_kept(job.id)
+        if not job.state.is_terminal or job.started_at is None or not kept:
             raise TooLate
+        self._intake.require_turn(job.owner)
         now = self.clock()
         again = dataclasses.replace(
             job, id=str(ULID()), request_key=key, state=JobState.QUEUED, created_at=now,
@@ -202,6 +207,15 @@ class Controller:
 
     # --- the outbox --------------------------------------------------------------------------
 
+    def claim(self, front_end: str) -> None:
+        """Bind the chat's memory to one bot: the ids of another one would mean other messages.
+
+        :class:`ForeignDatabase` where it belongs to another one already.
+        """
+        owner = self._store.claim("front_end", front_end)
+        if owner != front_end:
+            raise ForeignDatabase(owner)
+
     def events_after(self, cursor: int, limit: int = 500) -> list[Event]:
         return self._store.events.after(cursor, limit)
 
@@ -240,6 +254,9 @@ class Controller:
 
     def inbox_try(self, update_id: int) -> int:
         return self._store.inbox.count_try(update_id)
+
+    def inbox_untry(self, update_id: int) -> None:
+        self._store.inbox.give_try_back(update_id)
 
     def inbox_done(self, update_id: int) -> None:
         self._store.inbox.set_handled(update_id)

@@ -44,13 +44,16 @@ class Store:
     @property
     def deployment(self) -> str:
         """Eight characters that tell this database's machines from everybody else's."""
+        alphabet = string.ascii_lowercase + string.digits
+        return self.claim("deployment", "".join(secrets.choice(alphabet) for _ in range(8)))
+
+    def claim(self, name: str, value: str) -> str:
+        """Write a value down once; whoever comes later gets the first one's."""
         with self._db.transaction():
-            row = self._db.row("SELECT value FROM meta WHERE name = 'deployment'")
+            row = self._db.row("SELECT value FROM meta WHERE name = :name", name=name)
             if row:
                 return str(row["value"])
-            alphabet = string.ascii_lowercase + string.digits
-            value = "".join(secrets.choice(alphabet) for _ in range(8))
-            self._db.run("INSERT INTO meta VALUES ('deployment', :value)", value=value)
+            self._db.run("INSERT INTO meta VALUES (:name, :value)", name=name, value=value)
         return value
 
     def close(self) -> None:

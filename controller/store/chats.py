@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from controller.records import Card, Event, Update
 from controller.store.database import Database
 
+_QUIET_S = 6 * 86400.0
+
 
 class Events:
     """The outbox, read with named cursors."""
@@ -45,7 +47,15 @@ class Inbox:
         self._db = database
 
     def add(self, updates: Sequence[tuple[int, str]]) -> None:
+        """Keep a batch as it came; a repeated one changes nothing but the offset."""
+        if not updates:
+            return
         with self._db.transaction():
+            self._db.run(
+                """INSERT INTO offsets VALUES (1, :next, :now)
+                   ON CONFLICT (one) DO UPDATE SET next = excluded.next, at = excluded.at""",
+                next=max(update_id for update_id, _ in updates) + 1, now=self._db.clock(),
+            )  # fmt: skip
             for update_id, body in updates:
                 self._db.run(
                     """INSERT INTO updates (id, received_at, body) VALUES (:id, :now, :body)
@@ -54,9 +64,14 @@ class Inbox:
                 )  # fmt: skip
 
     def offset(self) -> int | None:
-        """What to ask the platform for next; None before the first update."""
-        row = self._db.row("SELECT max(id) + 1 AS next FROM updates")
-        return int(row["next"]) if row and row["next"] is not None else None
+        """What to ask the platform for next: the last batch's end, even where it is lower than an
+        earlier one. None before the first update, and after quiet days: ids start anywhere then
+        (Bot API, Update: "If there are no new updates for at least a week …").
+        """
+        row = self._db.row("SELECT next, at FROM offsets")
+        if row is None or self._db.clock() - row["at"] > _QUIET_S:
+            return None
+        return int(row["next"])
 
     def pending(self, limit: int) -> list[Update]:
         rows = self._db.rows(
@@ -71,6 +86,13 @@ class Inbox:
             )
         return int(row["tries"]) if row else 0
 
+    def give_try_back(self, update_id: int) -> None:
+        """The handling was stopped in an orderly way: that proves nothing about the update."""
+        with self._db.transaction():
+            self._db.run(
+                "UPDATE updates SET tries = max(0, tries - 1) WHERE id = :id", id=update_id
+            )
+
     def set_handled(self, update_id: int) -> None:
         with self._db.transaction():
             self._db.run(
@@ -79,13 +101,9 @@ class Inbox:
             )  # fmt: skip
 
     def forget(self, before: float) -> int:
-        """Drop what was handled before; the newest row stays, for :meth:`offset`."""
+        """Drop what was handled before."""
         with self._db.transaction():
-            return self._db.run(
-                """DELETE FROM updates WHERE handled_at < :before
-                   AND id < (SELECT max(id) FROM updates)""",
-                before=before,
-            )
+            return self._db.run("DELETE FROM updates WHERE handled_at < :before", before=before)
 
 
 class Cards:

@@ -2,7 +2,15 @@ import dataclasses
 
 import pytest
 
-from controller.errors import BadTask, BadVideo, NoSuchJob, TooLate, TooManyJobs
+from controller.errors import (
+    BadTask,
+    BadVideo,
+    ForeignDatabase,
+    NoSuchFile,
+    NoSuchJob,
+    TooLate,
+    TooManyJobs,
+)
 from controller.records import Actor, Request
 from controller.states import AttemptState, JobState, MachineState, Reason
 from remote_runner.protocol import Mode, Phase, Task
@@ -280,6 +288,27 @@ async def test_a_job_in_the_bucket_is_found_by_its_path(house):
     assert job.source_name == "film.mkv"
     assert not job.source_is_ours
     assert await house.controller.stored_videos("input/c1") == ["input/c1/film.mkv"]
+
+
+@pytest.mark.parametrize("path", ["input/uploads/x/a.mp4", "output/a_x2_abcdef.mp4", "jobs/1/2"])
+async def test_a_chat_user_cannot_name_what_may_be_somebody_elses(house, path):
+    await house.storage.write(path, video())
+    with pytest.raises(NoSuchFile):
+        await house.controller.accept_stored(Request(key="k", owner=7), path=path)
+
+
+async def test_a_draft_that_was_never_started_cannot_be_retried(house):
+    job = await house.draft()
+    house.controller.cancel(job.id, by=Actor(7))
+    with pytest.raises(TooLate):
+        house.controller.retry(job.id, by=Actor(7), key="again")
+
+
+async def test_a_database_belongs_to_one_bot(house):
+    house.controller.claim("bot 1")
+    house.controller.claim("bot 1")
+    with pytest.raises(ForeignDatabase, match="bot 1"):
+        house.controller.claim("bot 2")
 
 
 async def test_the_estimate_learns_from_what_was_measured(house):

@@ -106,13 +106,25 @@ def test_updates_are_kept_once_and_in_order(store):
     assert [update.id for update in store.inbox.pending(10)] == [6, 7]
 
 
-def test_the_newest_update_is_never_forgotten_for_it_holds_the_offset(store, clock):
+def test_the_offset_outlives_the_updates_and_follows_the_last_batch(store, clock):
     store.inbox.add([(5, "five"), (6, "six")])
     store.inbox.set_handled(5)
     store.inbox.set_handled(6)
     clock.advance(10)
-    assert store.inbox.forget(clock()) == 1
+    assert store.inbox.forget(clock()) == 2
     assert store.inbox.offset() == 7
+    store.inbox.add([(3, "a server that counts from elsewhere")])
+    assert store.inbox.offset() == 4
+    store.inbox.add([])
+    clock.advance(7 * 86400)
+    assert store.inbox.offset() is None
+
+
+def test_an_orderly_stop_gives_a_try_back(store):
+    store.inbox.add([(5, "five")])
+    store.inbox.count_try(5)
+    store.inbox.give_try_back(5)
+    assert store.inbox.count_try(5) == 1
 
 
 def test_cursors_only_move_forward(store):
