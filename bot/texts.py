@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aiogram.utils.formatting import Text
 from babel.numbers import format_decimal
 from fluent.runtime import FluentBundle, FluentResource
+
+if TYPE_CHECKING:
+    from aiogram.utils.formatting import Text
 
 LOCALES = Path(__file__).parent / "locales"
 LANGUAGES = ("en", "ru")
@@ -43,6 +46,9 @@ class Tongue:
 
     def rich(self, key: str, **values: str | int | float | Text) -> Text:
         """Like calling, but values may be formatting nodes, which keep their formatting."""
+        # takes seconds to import, and the terminal needs none of it
+        from aiogram.utils.formatting import Text  # noqa: PLC0415
+
         nodes: list[Text] = []
         plain: dict[str, str | int | float] = {}
         for name, value in values.items():
