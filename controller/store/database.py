@@ -34,12 +34,13 @@ class Database:
         self._depth = 0
         check_sqlite(sqlite3.sqlite_version_info)
         try:
+            # before SQLite makes it, so that its journal beside it is as private
+            path.touch(mode=0o600)
             self._db = sqlite_utils.Database(path)
             self._configure()
             migrations.apply(self._db)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise DatabaseError(f"{path.name} cannot be opened: {error}") from error
-        path.chmod(0o600)
 
     def _configure(self) -> None:
         # the migrations of a second process wait for the first's

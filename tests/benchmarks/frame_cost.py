@@ -58,7 +58,8 @@ def main() -> int:
         shown = " ".join(f"{each * 1000:.0f}" for each in times)
         print(f"{name:<10} median {statistics.median(times) * 1000:6.0f} ms   ({shown})")
     print(
-        f"ratio of medians {ratio:.2f}, limit {options.limit}, {torch.__version__}, av {av.__version__}"
+        f"ratio of medians {ratio:.2f}, limit {options.limit}, "
+        f"torch {torch.__version__}, av {av.__version__}"
     )
     return 0 if ratio <= options.limit else 1
 
