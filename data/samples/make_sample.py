@@ -33,6 +33,8 @@ BEEP_HZ = 1000
 SUBTITLES = ((0.25, 1.5, "Hills pass by"), (1.9, 2.9, "A wheel turns · Колесо"))
 
 _FINER = 3
+#: One thread is not enough: x264's fast macroblock tree differs from run to run.
+_REPEATABLE = "threads=1:lookahead-threads=1:mbtree=0"
 #: Colour codes of ITU-T H.273: BT.709 is 1 in all three tables.
 _BT709 = 1
 
@@ -182,7 +184,7 @@ def _add_video(container: av.container.OutputContainer) -> VideoStream:
     stream = container.add_stream(
         "libx264",
         rate=FPS,
-        options={"crf": "18", "preset": "slow", "x264-params": "threads=1:lookahead-threads=1"},
+        options={"crf": "18", "preset": "slow", "x264-params": _REPEATABLE},
     )
     stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     stream.time_base = Fraction(1, FPS)
