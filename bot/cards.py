@@ -175,8 +175,7 @@ def _describe_progress(
 def _describe_frames(status: Status, tongue: Tongue) -> list[Text | str]:
     lines: list[Text | str] = [tongue.bar(find_share(status))]
     if status.total > 0:
-        frames = tongue("frames", count=status.total)
-        parts = [tongue("frames-of", done=status.done, frames=frames)]
+        parts = [tongue("frames-of", done=status.done, total=status.total)]
         if status.fps > 0:
             parts.append(tongue.fps(status.fps))
         lines.append(" · ".join(parts))
@@ -247,7 +246,8 @@ def _draw_cancelled(shot: Snapshot, tongue: Tongue) -> View:
         lines.append(tongue("cancelled-expired"))
     if job.cost_usd > 0:
         lines.append(tongue("done-cost", money=tongue.money(job.cost_usd)))
-    return View(as_list(*lines), retry_keyboard(job, tongue))
+    # what nobody has started cannot be repeated: its upload is not kept
+    return View(as_list(*lines), retry_keyboard(job, tongue) if job.started_at else None)
 
 
 def find_taken(job: Job) -> float | None:

@@ -65,7 +65,11 @@ def draw_failure(job: Job, tongue: Tongue) -> View:
 
 def name_result(job: Job) -> str:
     """The file name under which a result is handed out."""
-    return clean_name(PurePosixPath(job.output_key or job.source_name).name, 100)
+    name = PurePosixPath(job.output_key or job.source_name)
+    # what was done, the id and the suffix stay whole, however long the user's name is
+    tail = "_".join(name.stem.rsplit("_", 3)[1:]) if job.output_key else ""
+    head = name.stem.removesuffix(tail).rstrip("_")
+    return f"{clean_name(head, 60)}{f'_{tail}' if tail else ''}{name.suffix}"
 
 
 def _describe_output(facts: Facts, tongue: Tongue) -> list[str]:

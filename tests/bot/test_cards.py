@@ -4,6 +4,7 @@ import pytest
 
 from bot.cards import Snapshot, draw_card, find_share
 from bot.lists import draw_status
+from bot.results import name_result
 from bot.texts import LANGUAGES
 from controller.records import Actor, Attempt, Estimate
 from controller.states import AttemptState, JobState, Reason
@@ -122,9 +123,26 @@ def test_share_counts_processing_only():
 
 def test_ends_offer_another_try(texts, job):
     for state in (JobState.FAILED, JobState.CANCELLED):
-        ended = dataclasses.replace(job, state=state, reason=Reason.EXPIRED)
+        ended = dataclasses.replace(job, state=state, reason=Reason.EXPIRED, started_at=5.0)
         view = draw(texts, ended)
         assert buttons(type("M", (), {"reply_markup": view.keyboard})) == ["Try again"]
+    never_started = dataclasses.replace(job, state=JobState.CANCELLED, reason=Reason.EXPIRED)
+    assert draw(texts, never_started).keyboard is None
+
+
+@pytest.mark.parametrize(
+    ("total", "shown"), [(1, "кадра"), (21, "кадра"), (22, "кадров"), (241, "кадра")]
+)
+def test_russian_counts_of_frames_are_in_the_genitive_after_of(texts, total, shown):
+    assert texts["ru"]("frames-of", done=0, total=total) == f"0 из {total} {shown}"
+
+
+def test_a_long_name_keeps_what_was_done_and_its_suffix(job):
+    key = f"output/{'A' * 118}_x2_48fps_abcdef.mp4"
+    done = dataclasses.replace(job, output_key=key)
+    assert name_result(done) == f"{'A' * 59}…_x2_48fps_abcdef.mp4"
+    short = dataclasses.replace(job, output_key="output/my_clip_x2_abcdef.mkv")
+    assert name_result(short) == "my_clip_x2_abcdef.mkv"
 
 
 async def test_estimates_come_from_the_controller(texts, house, job):

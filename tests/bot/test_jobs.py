@@ -47,9 +47,12 @@ async def test_a_draft_is_cancelled_without_asking(stage):
         job = await stage.plan()
         await stage.tap(job, Act.ASK)
         await stage.until(stage.shows(job, "🚫 Отменено: clip.mp4"))
-    assert buttons(stage.card_of(job)) == ["Повторить"]
+    assert buttons(stage.card_of(job)) == []
     await stage.tap(job, Act.START)
     assert last_toast(stage) == "Эта кнопка уже не действует."
+    await stage.tap(job, Act.RETRY)
+    assert last_toast(stage) == "Эта кнопка уже не действует."
+    assert len(stage.house.controller.jobs()) == 1
 
 
 async def test_cancel_asks_and_no_takes_it_back(stage):
@@ -86,7 +89,9 @@ async def test_the_question_survives_a_restart_and_ends_by_itself(stage):
 async def test_retry_pressed_twice_makes_one_new_job_with_its_card(stage):
     async with stage.showing():
         job = await stage.plan()
+        await stage.tap(job, Act.START)
         await stage.tap(job, Act.ASK)
+        await stage.tap(job, Act.YES)
         await stage.tap(job, Act.RETRY)
         await stage.tap(job, Act.RETRY)
         again, _ = stage.house.controller.jobs(owner=USER)

@@ -19,7 +19,11 @@ frames =
         [one] { $count } frame
        *[other] { $count } frames
     }
-frames-of = { $done } of { $frames }
+frames-of =
+    { $total ->
+        [one] { $done } of { $total } frame
+       *[other] { $done } of { $total } frames
+    }
 jobs =
     { $count ->
         [one] { $count } job
@@ -170,7 +174,7 @@ failed-attempts =
        *[other] { $count } attempts were made.
     }
 cancelled-title = 🚫 Cancelled: { $name }
-cancelled-expired = The card waited for a long time, so I closed it. Press “Try again” to start over.
+cancelled-expired = The card waited for a long time, so I closed it. Send the video again to start over.
 
 result-title = ✅ { $name }
 result-picture = { $size }, { $fps }
@@ -236,7 +240,7 @@ crashed = Something went wrong. It was recorded and will be looked at. Please tr
 
 ## Errors: what the user can do
 
-error-error = That can't be done.
+error-error = That can't be done. Send the video again or see /help.
 error-bad_task = That can't be done with this video. Choose something else.
 error-bad_path = This path won't do. A path inside the storage is needed, like input/c1/film.mp4 or b2://bucket/film.mp4.
 error-no_such_file = There is nothing at this path. Check the folder, the name and upper and lower case.
@@ -258,8 +262,8 @@ error-not_a_video = This is not a video, whatever its name says. Send a video fi
 error-no_video_stream = There is no video in this file, only sound or a cover. Send a file with a moving picture.
 error-truncated = The file breaks off: it looks like an unfinished download. Send the whole of it.
 error-corrupt = The file is damaged and can't be read. Try saving it anew and send it again.
-error-picture_too_small = The picture is too small to be processed.
-error-picture_too_large = The picture is too large for this. Try a smaller enlargement.
+error-picture_too_small = The picture is too small: at least 16 pixels on each side are needed.
+error-picture_too_large = The picture is too large: up to 8K (8192×4320) works. Make it smaller and send it again.
 error-file_too_large = The file is over the limit: I take up to { $max_size }.
 error-video_too_long = The video is over the limit: I take up to { $max_time }.
 error-unsupported = I can't process this format. Try saving the video as mp4 (H.264).

@@ -20,7 +20,12 @@ frames =
         [few] { $count } кадра
        *[many] { $count } кадров
     }
-frames-of = { $done } из { $frames }
+frames-of =
+    { $total ->
+        [one] { $done } из { $total } кадра
+        [few] { $done } из { $total } кадров
+       *[many] { $done } из { $total } кадров
+    }
 jobs =
     { $count ->
         [one] { $count } задача
@@ -123,13 +128,13 @@ attempt-failed = не удалась
 attempt-lost = связь потеряна
 attempt-cancelled = отменена
 
-machine-renting = заказывается
+machine-renting = арендуется
 machine-unknown = уточняется
 machine-booting = запускается
 machine-ready = готова
 machine-busy = занята
-machine-retiring = возвращается
-machine-gone = возвращена
+machine-retiring = освобождается
+machine-gone = освобождена
 
 held-body = ⏸ Ждёт подтверждения.
 queued-body = 🕓 В очереди: { $position }-е место.
@@ -141,7 +146,7 @@ running-on = Машина: { $machine }
 running-eta = Будет готово { $when }
 when-in = через { $time }
 when-ago = { $time } назад
-running-silent = ⚠️ Машина молчит: последние вести { $when }.
+running-silent = ⚠️ Машина молчит: последний сигнал { $when }.
 attempt-ended = ⚠️ Попытка { $number }: { $reason }.
 attempt-next = Идёт попытка { $number } из { $total }.
 
@@ -174,7 +179,7 @@ failed-attempts =
        *[many] Сделано { $count } попыток.
     }
 cancelled-title = 🚫 Отменено: { $name }
-cancelled-expired = Карточка долго ждала, и я её закрыл. Чтобы начать заново, нажмите «Повторить».
+cancelled-expired = Карточка долго ждала, и я её закрыл. Чтобы начать заново, пришлите видео ещё раз.
 
 result-title = ✅ { $name }
 result-picture = { $size }, { $fps }
@@ -199,7 +204,7 @@ note-mirrored = видео записано зеркально
 note-deinterlaced = чересстрочность убрана
 note-timestamps_repaired = метки времени исправлены
 note-timestamps_guessed = часть меток времени восстановлена
-note-size_changes = размер кадра в файле меняется, приведён к одному
+note-size_changes = размер кадра в файле меняется, приведён к единому
 note-several_video_streams = в файле несколько видеодорожек, взята главная
 note-damaged_packets = повреждённых мест в файле: { $value }
 note-frames_missing = кадров не удалось прочитать: { $value }
@@ -240,7 +245,7 @@ crashed = Что-то пошло не так. Ошибка записана, р�
 
 ## Ошибки: что делать пользователю
 
-error-error = Так не получится.
+error-error = Так не получится. Пришлите видео ещё раз или откройте /help.
 error-bad_task = С этим видео так не получится. Выберите другой вариант.
 error-bad_path = Такой путь не подходит. Нужен путь внутри хранилища, например input/c1/film.mp4 или b2://bucket/film.mp4.
 error-no_such_file = По этому пути ничего нет. Проверьте папку, имя и регистр букв.
@@ -262,8 +267,8 @@ error-not_a_video = Это не видео, хотя имя и похоже. П�
 error-no_video_stream = В файле нет видеодорожки, только звук или обложка. Пришлите файл с картинкой.
 error-truncated = Файл обрывается: похоже, он не докачался. Пришлите его целиком.
 error-corrupt = Файл повреждён и не читается. Попробуйте пересохранить его и прислать снова.
-error-picture_too_small = Картинка слишком маленькая, чтобы её обработать.
-error-picture_too_large = Картинка слишком большая для такой обработки. Попробуйте меньшее увеличение.
+error-picture_too_small = Картинка слишком маленькая: нужно хотя бы 16 пикселей по каждой стороне.
+error-picture_too_large = Картинка слишком большая: можно до 8K (8192×4320). Уменьшите видео и пришлите снова.
 error-file_too_large = Файл больше допустимого: принимаю до { $max_size }.
 error-video_too_long = Видео длиннее допустимого: принимаю до { $max_time }.
 error-unsupported = Такой формат я обработать не могу. Попробуйте сохранить видео как mp4 (H.264).
