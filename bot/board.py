@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: How long "cancel? yes, no" stays before the card goes back to progress.
 CONFIRM_S = 60.0
+#: The preference of a chat that lists the jobs it could not be shown.
+_MUTED = "muted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,19 @@ class Shown:
     """The user deleted the card once and got it again. A second time it stays deleted."""
     confirm_until: int = 0
     """Until when the card asks whether to cancel, UTC epoch seconds."""
+    retried: bool = False
+    """There is a new job in this one's place."""
 
     @classmethod
     def read(cls, text: str) -> Self:
         if not text:
             return cls()
-        fingerprint, resent, confirm_until = text.split("|")
-        return cls(fingerprint, resent == "1", int(confirm_until))
+        # a card of an earlier version has no fourth part
+        fingerprint, resent, confirm_until, *rest = text.split("|")
+        return cls(fingerprint, resent == "1", int(confirm_until), rest == ["1"])
 
     def __str__(self) -> str:
-        return f"{self.fingerprint}|{self.resent:d}|{self.confirm_until}"
+        return f"{self.fingerprint}|{self.resent:d}|{self.confirm_until}|{self.retried:d}"
 
 
 class Board:
@@ -105,19 +110,44 @@ class Board:
             self.change(job.id, chat=error.migrate_to_chat_id, message=None)
             raise
         except TelegramForbiddenError:
-            self.close(job, "the chat is closed to the bot")
+            self.mute(job, card, "the chat is closed to the bot")
         except TelegramBadRequest as error:
             if is_closed(error):
-                self.close(job, error.message)
+                self.mute(job, card, error.message)
             else:
                 log.exception("the card of %s was refused", job.id)
                 self.change(job.id, shown={"fingerprint": view.fingerprint})
         return True
 
-    def close(self, job: Job, why: str) -> None:
-        """Give the card up. The job goes on, and the user can look it up with /status."""
+    def mute(self, job: Job, card: Card, why: str) -> None:
+        """Leave the card alone until its job's end, or until somebody writes in its chat."""
         log.warning("job %s cannot be shown: %s", job.id, why)
-        self.change(job.id, finished=True)
+        if not self.is_muted(job, card):
+            self._set_muted(card.chat, [*self._list_muted(card.chat), job.id])
+
+    def is_muted(self, job: Job, card: Card) -> bool:
+        return job.id in self._list_muted(card.chat)
+
+    def unmute(self, job: Job, card: Card) -> None:
+        """The chat took a message of this job."""
+        if self.is_muted(job, card):
+            rest = [each for each in self._list_muted(card.chat) if each != job.id]
+            self._set_muted(card.chat, rest)
+
+    def reopen(self, chat: int) -> list[str]:
+        """The jobs that a chat missed while it was closed, as not shown and not told."""
+        missed = self._list_muted(chat)
+        for job_id in missed:
+            self.change(job_id, finished=False)
+        if missed:
+            self._set_muted(chat, [])
+        return missed
+
+    def _list_muted(self, chat: int) -> list[str]:
+        return (self._controller.preference(chat, _MUTED) or "").split()
+
+    def _set_muted(self, chat: int, jobs: list[str]) -> None:
+        self._controller.set_preference(chat, _MUTED, " ".join(jobs))
 
     async def _put(self, bot: Bot, job: Job, card: Card, view: View) -> None:
         if card.message is not None and not await self._edit(bot, card, view):
@@ -171,6 +201,7 @@ class Board:
             position=controller.queue_position(job) if job.state is JobState.QUEUED else 0,
             machine=machine.name if machine else "",
             confirming=shown.confirm_until > now,
+            retried=shown.retried,
         )
 
 
@@ -182,11 +213,18 @@ def reply_to(job: Job, card: Card) -> ReplyParameters | None:
 
 
 def is_closed(error: TelegramBadRequest) -> bool:
-    """Whether nothing can be sent to the chat any more."""
+    """Whether nothing can be sent to the chat any more; it may forbid media alone."""
     text = error.message.lower()
     return any(each in text for each in _CHAT_GONE)
 
 
 # Telegram's own words (github.com/tdlib/telegram-bot-api, Client.cpp); there are no codes.
 _MESSAGE_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
-_CHAT_GONE = ("chat not found", "peer_id_invalid", "not enough rights", "have no rights")
+_CHAT_GONE = (
+    "chat not found",
+    "peer_id_invalid",
+    "not enough rights to send text messages",
+    "have no rights to send a message",
+    "chat_write_forbidden",
+    "chat_send_plain_forbidden",
+)

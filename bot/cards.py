@@ -47,6 +47,8 @@ class Snapshot:
     machine: str = ""
     confirming: bool = False
     """The user pressed Cancel and has not said yes or no."""
+    retried: bool = False
+    """There is a new job in this one's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,7 @@ def _draw_failed(shot: Snapshot, tongue: Tongue) -> View:
         lines.append(tongue("failed-attempts", count=job.attempts))
     if job.cost_usd > 0:
         lines.append(tongue("done-cost", money=tongue.money(job.cost_usd)))
-    return View(as_list(*lines), retry_keyboard(job, tongue))
+    return View(as_list(*lines), None if shot.retried else retry_keyboard(job, tongue))
 
 
 def _draw_cancelled(shot: Snapshot, tongue: Tongue) -> View:
@@ -244,10 +246,13 @@ def _draw_cancelled(shot: Snapshot, tongue: Tongue) -> View:
     lines: list[Text | str] = [tongue.rich("cancelled-title", name=show_name(job))]
     if job.reason is Reason.EXPIRED:
         lines.append(tongue("cancelled-expired"))
+    elif job.started_at is None:
+        lines.append(tongue("cancelled-unstarted"))
     if job.cost_usd > 0:
         lines.append(tongue("done-cost", money=tongue.money(job.cost_usd)))
     # what nobody has started cannot be repeated: its upload is not kept
-    return View(as_list(*lines), retry_keyboard(job, tongue) if job.started_at else None)
+    can_retry = job.started_at is not None and not shot.retried
+    return View(as_list(*lines), retry_keyboard(job, tongue) if can_retry else None)
 
 
 def find_taken(job: Job) -> float | None:

@@ -100,12 +100,15 @@ class Chat:
         """Send a job's end, however long that takes."""
         failures = 0
         while True:
+            backoff = self._pace.backoff
             await asyncio.sleep(max(0.0, self._free_at - _now()))
             job, card = self._find(job_id)
             if job is None or card is None or card.finished:
                 return
             try:
                 await self._delivery.deliver(bot, job, card)
+                # a card that was left alone while the chat was closed has to catch up
+                self.add(job_id)
                 return
             except TelegramRetryAfter as error:
                 self._freeze(error.retry_after)
@@ -116,9 +119,8 @@ class Chat:
             except Exception:
                 failures += 1
                 log.exception("the end of job %s could not be told, try %s", job_id, failures)
-                if failures >= self._pace.tries:
-                    return
-            await asyncio.sleep(self._pace.backoff.wait_s(failures))
+                backoff = self._pace.stubborn
+            await asyncio.sleep(backoff.wait_s(failures))
 
     def _choose(self) -> tuple[str | None, float]:
         """The job to show next, and when."""
@@ -141,7 +143,7 @@ class Chat:
         self._changed.pop(job_id, None)
         job, card = self._find(job_id)
         sent = False
-        if job is not None and card is not None and not card.finished:
+        if job is not None and card is not None and not self._board.is_muted(job, card):
             try:
                 sent = await self._board.show(bot, job, card)
             except TelegramRetryAfter as error:

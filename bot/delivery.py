@@ -11,12 +11,14 @@ from aiogram.exceptions import (
     TelegramEntityTooLarge,
     TelegramForbiddenError,
     TelegramMigrateToChat,
+    TelegramNetworkError,
+    TelegramServerError,
 )
 from aiogram.types import FSInputFile
 
 from bot.board import Board, is_closed, reply_to
 from bot.cards import View
-from bot.results import draw_caption, draw_failure, draw_gone, draw_link, name_result
+from bot.results import Obstacle, draw_caption, draw_failure, draw_gone, draw_link, name_result
 from bot.settings import BotSettings
 from bot.texts import Texts
 from controller.errors import NotStored
@@ -28,6 +30,10 @@ log = logging.getLogger(__name__)
 
 #: An upload of 50 MB over a slow line; aiogram's own limit is a minute.
 _UPLOAD_TIMEOUT_S = 1800
+#: After so many uploads that broke, the link goes out instead.
+_UPLOADS = 3
+#: Telegram's words where a chat takes texts and no files.
+_MEDIA_FORBIDDEN = ("not enough rights to send", "chat_send_")
 
 
 class Delivery:
@@ -40,12 +46,14 @@ class Delivery:
         self._board = board
         self._settings = settings
         self._texts = texts
+        self._broken: dict[str, int] = {}
+        """Uploads in a row that broke, by job."""
 
     async def deliver(self, bot: Bot, job: Job, card: Card) -> None:
         """The message that ends a job in a chat, and its card marked as finished.
 
         ``delivering_at`` is written before and ``finished`` after, so what a kill leaves
-        unfinished is sent again.
+        unfinished is sent again. A chat that is closed ends it too, until somebody writes there.
         """
         self._board.change(job.id, delivering_at=self._controller.clock())
         try:
@@ -58,16 +66,20 @@ class Delivery:
             self._board.change(job.id, chat=error.migrate_to_chat_id, message=None)
             raise
         except TelegramForbiddenError:
-            log.warning("the end of job %s cannot be told: the chat is closed", job.id)
+            self._board.mute(job, card, "the chat is closed to the bot")
         except TelegramBadRequest as error:
             if not is_closed(error):
                 raise
-            log.warning("the end of job %s cannot be told: %s", job.id, error.message)
+            self._board.mute(job, card, error.message)
+        else:
+            if job.state is not JobState.CANCELLED:
+                self._board.unmute(job, card)
+        self._broken.pop(job.id, None)
         self._board.change(job.id, finished=True)
 
     async def _send_result(self, bot: Bot, job: Job, card: Card) -> None:
         if (job.output_bytes or 0) > self._settings.upload_limit:
-            await self._send_link(bot, job, card)
+            await self._send_link(bot, job, card, Obstacle.LARGE)
             return
         try:
             async with self._controller.result_file(job) as path:
@@ -79,7 +91,18 @@ class Delivery:
             if isinstance(error, TelegramBadRequest) and is_closed(error):
                 raise
             log.warning("the result of job %s was refused as a file: %s", job.id, error)
-            await self._send_link(bot, job, card)
+            forbidden = any(each in error.message.lower() for each in _MEDIA_FORBIDDEN)
+            await self._send_link(
+                bot, job, card, Obstacle.FORBIDDEN if forbidden else Obstacle.REFUSED
+            )
+        except (TelegramNetworkError, TelegramServerError):
+            broken = self._broken.get(job.id, 0) + 1
+            self._broken[job.id] = broken % _UPLOADS
+            if broken < _UPLOADS:
+                raise
+            log.warning("the result of job %s could not be uploaded %s times", job.id, broken)
+            # if this fails too, it is the network: the uploads are counted anew
+            await self._send_link(bot, job, card, Obstacle.BROKEN)
 
     async def _send_file(self, bot: Bot, job: Job, card: Card, path: Path) -> None:
         name = name_result(job)
@@ -112,10 +135,11 @@ class Delivery:
             request_timeout=_UPLOAD_TIMEOUT_S,
         )
 
-    async def _send_link(self, bot: Bot, job: Job, card: Card) -> None:
+    async def _send_link(self, bot: Bot, job: Job, card: Card, why: Obstacle) -> None:
         link = self._controller.result_link(job)
         tongue = self._texts[job.language]
-        await self._send(bot, job, card, draw_link(job, link, self._settings.upload_limit, tongue))
+        view = draw_link(job, link, why, self._settings.upload_limit, tongue)
+        await self._send(bot, job, card, view)
 
     async def _send(self, bot: Bot, job: Job, card: Card, view: View) -> None:
         await bot.send_message(card.chat, **view.as_kwargs(), reply_parameters=reply_to(job, card))

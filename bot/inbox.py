@@ -1,8 +1,9 @@
 """Handles committed updates: in order within a lane, lanes side by side, each at least once.
 
-A lane is a chat, or the files of a chat: those take long, and buttons and commands of the same
-chat must not wait for them. What fails for a reason of the network is tried on; what crashes a
-handler, or the process, three times is given up.
+A lane is a chat, or the intake of a chat, of files and of storage paths: that takes long, and
+buttons and commands of the same chat must not wait for it. What fails for a reason of the network
+is tried on; what crashes a handler, or the process, three times is given up. A stop and an outage
+use up no try.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from aiogram.exceptions import (
 from aiogram.types import Update
 from pydantic import ValidationError
 
-from bot.intake import find_upload
+from bot.intake import find_stored_path, find_upload
 from bot.poller import Backoff
 from controller.records import Update as StoredUpdate
 from controller.service import Controller
@@ -154,6 +155,13 @@ class Inbox:
         self, stored: StoredUpdate, update: Update, slots: asyncio.Semaphore
     ) -> bool:
         """Try until handled or given up; False if the program stops first."""
+        try:
+            return await self._try(stored, update, slots)
+        except asyncio.CancelledError:
+            self._controller.inbox_untry(stored.id)
+            raise
+
+    async def _try(self, stored: StoredUpdate, update: Update, slots: asyncio.Semaphore) -> bool:
         tries = self._controller.inbox_try(stored.id)
         while tries <= self._limits.tries:
             try:
@@ -175,7 +183,7 @@ class Inbox:
         return True
 
     async def _feed(self, update: Update, slots: asyncio.Semaphore) -> bool:
-        """One try, through outages; False if the program stops first."""
+        """One try, through outages; False, and the try given back, if the program stops first."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._limits.outage_s
         failures = 0
@@ -199,8 +207,10 @@ class Inbox:
                 wait_s = self._limits.backoff.wait_s(failures)
                 if isinstance(error, TelegramRetryAfter):
                     wait_s = error.retry_after
+            self._controller.inbox_untry(update.update_id)
             if not await self._pause(wait_s):
                 return False
+            self._controller.inbox_try(update.update_id)
 
     async def _pause(self, seconds: float) -> bool:
         """Wait; False if the program stops meanwhile."""
@@ -226,5 +236,6 @@ def find_lane(update: Update) -> Lane:
     if (query := update.callback_query) is not None:
         return (query.message.chat.id if query.message else query.from_user.id, "")
     if (message := update.message) is not None:
-        return (message.chat.id, "files" if find_upload(message) else "")
+        takes_in = find_upload(message) or find_stored_path(message.text or "")
+        return (message.chat.id, "files" if takes_in else "")
     return (0, "")

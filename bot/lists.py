@@ -35,7 +35,7 @@ def draw_status(controller: Controller, jobs: Sequence[Job], tongue: Tongue) -> 
 
 def draw_status_all(controller: Controller, jobs: Sequence[Job], tongue: Tongue) -> Text:
     """Everybody's active jobs with their owners' ids, and the machines."""
-    title = Bold(tongue("status-title-all", jobs=tongue("jobs", count=len(jobs))))
+    title = Bold(tongue("status-title-all", count=len(jobs)))
     lines = _list_jobs(controller, jobs, tongue, owners=True)
     return as_list(title, *lines, _describe_machines(controller.machines(), tongue))
 

@@ -42,6 +42,8 @@ class Gate(BaseMiddleware):
         if user is None or not self._settings.is_user(user.id):
             log.info("an update from %s was refused", user.id if user else "nobody known")
             return None
+        if isinstance(event, Update) and (chat := _find_chat(event)) is not None:
+            self._notifier.reopen(chat)
         preference = self._controller.preference(user.id, "language")
         data["desk"] = Desk(
             actor=Actor(user.id, admin=self._settings.is_admin(user.id)),
@@ -59,6 +61,12 @@ def find_sender(update: Update) -> User | None:
         return None
     user = UserContextMiddleware.resolve_event_context(update).user
     return None if user is None or user.is_bot else user
+
+
+def _find_chat(update: Update) -> int | None:
+    if (query := update.callback_query) is not None:
+        return query.message.chat.id if query.message else None
+    return update.message.chat.id if update.message else None
 
 
 def _find_message(update: Update) -> Message | None:

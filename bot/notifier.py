@@ -47,7 +47,7 @@ class Notifier:
         self._bot: Bot | None = None
 
     def poke(self, job_id: str) -> None:
-        """A job's card should be looked at now."""
+        """A job's card should be looked at now, also where it is finished."""
         self._route(job_id, None)
 
     def ask_to_confirm(self, job_id: str) -> None:
@@ -59,6 +59,16 @@ class Notifier:
     def stop_confirming(self, job_id: str) -> None:
         self._board.change(job_id, shown={"confirm_until": 0})
         self.poke(job_id)
+
+    def note_retry(self, job_id: str) -> None:
+        """There is a new job in this one's place: its card offers no other."""
+        self._board.change(job_id, shown={"retried": True})
+        self.poke(job_id)
+
+    def reopen(self, chat: int) -> None:
+        """Somebody wrote in a chat: what it missed while it was closed to the bot is told."""
+        for job_id in self._board.reopen(chat):
+            self.poke(job_id)
 
     async def run(self, bot: Bot) -> None:
         """Until cancelled."""
@@ -96,9 +106,11 @@ class Notifier:
     def _route(self, job_id: str, event_id: int | None) -> None:
         job = self._board.find_job(job_id)
         card = self._board.find_card(job) if job else None
-        if card is None or card.finished:
+        if card is None:
             return
-        if event_id is not None and event_id <= self._controller.cursor(cursor_name(card.chat)):
+        if event_id is not None and (
+            card.finished or event_id <= self._controller.cursor(cursor_name(card.chat))
+        ):
             return
         self._find_chat(card.chat).add(job_id, event_id)
 

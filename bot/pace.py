@@ -21,8 +21,8 @@ class Pace:
     """Between any two edits of a chat, so also for what should be seen at once."""
     group_gap_s: float = 3.0
     backoff: Backoff = field(default_factory=Backoff)
-    tries: int = 5
-    """How often a delivery that breaks for an unknown reason is tried before the next start."""
+    stubborn: Backoff = field(default_factory=lambda: Backoff(longest_s=300.0))
+    """For a delivery that breaks for an unknown reason."""
 
     def interval_s(self, age_s: float, *, group: bool) -> float:
         """Between two edits of progress of a job that was started so long ago."""

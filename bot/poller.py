@@ -129,7 +129,8 @@ def _pack(updates: list[dict[str, Any]]) -> list[tuple[int, str]]:
     packed = []
     for update in updates:
         if isinstance(update_id := update.get("update_id"), int):
-            packed.append((update_id, json.dumps(update, ensure_ascii=False)))
+            # half of a surrogate pair is text to JSON and to Python, but not to the database
+            packed.append((update_id, json.dumps(update, ensure_ascii=True)))
         else:
             log.error("an update without an id was left out")
     return packed

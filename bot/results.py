@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import PurePosixPath
 
 from aiogram.types import InlineKeyboardMarkup
@@ -21,9 +22,24 @@ from bot.wording import (
 from controller.records import Job
 from remote_runner.protocol import Facts
 
+#: Of a caption, in UTF-16 units (Bot API: sendVideo).
+_CAPTION_LENGTH = 1024
+
+
+class Obstacle(StrEnum):
+    """Why a result is not sent as a file."""
+
+    LARGE = "large"  #: over the platform's limit
+    REFUSED = "refused"  #: by the platform
+    FORBIDDEN = "forbidden"  #: the chat takes no files
+    BROKEN = "broken"  #: the upload failed again and again
+
 
 def draw_caption(job: Job, tongue: Tongue) -> Text:
-    """What the result is: picture, length, size, time taken, what was assumed or left out."""
+    """What the result is: picture, length, size, time taken, what was left out or assumed.
+
+    Notes that would not fit in a caption are left out.
+    """
     lines: list[Text | str] = [tongue.rich("result-title", name=show_name(job))]
     if job.result and job.result.facts:
         lines += _describe_output(job.result.facts, tongue)
@@ -32,18 +48,21 @@ def draw_caption(job: Job, tongue: Tongue) -> Text:
     if (taken := find_taken(job)) is not None:
         lines.append(tongue("result-took", time=tongue.duration(taken)))
     if notes := describe_notes(_collect_notes(job), job.result, tongue):
-        lines += [tongue("result-notes"), *(f"• {note}" for note in notes)]
+        lines.append(tongue("result-notes"))
+        lines += _choose_fitting(notes, _CAPTION_LENGTH - len(as_list(*lines)))
     return as_list(*lines)
 
 
-def draw_link(job: Job, link: str, limit: int, tongue: Tongue) -> View:
-    """The result as a link. Addresses that Telegram takes for links become one, and a button."""
+def draw_link(job: Job, link: str, why: Obstacle, limit: int, tongue: Tongue) -> View:
+    """The result as a link and a button, or where it lies if it has no address on the web."""
     shown = tongue("size-mb", value=tongue.number(limit / 1e6, 0))
-    is_web = link.startswith(("http://", "https://"))
+    lines: list[Text | str] = [draw_caption(job, tongue), tongue(f"result-{why}", limit=shown)]
+    if not link.startswith(("http://", "https://")):
+        name = Code(job.output_key or name_result(job))
+        return View(as_list(*lines, tongue.rich("result-local", name=name)))
     # an address of hundreds of characters is not for reading
-    where = TextLink(name_result(job), url=link) if is_web else Code(link)
-    text = as_list(draw_caption(job, tongue), tongue("result-link", limit=shown), where)
-    return View(text, link_keyboard(link, tongue) if is_web else None)
+    lines += [tongue("result-link"), TextLink(name_result(job), url=link)]
+    return View(as_list(*lines), link_keyboard(link, tongue))
 
 
 def draw_gone(job: Job, tongue: Tongue) -> View:
@@ -70,6 +89,17 @@ def name_result(job: Job) -> str:
     tail = "_".join(name.stem.rsplit("_", 3)[1:]) if job.output_key else ""
     head = name.stem.removesuffix(tail).rstrip("_")
     return f"{clean_name(head, 60)}{f'_{tail}' if tail else ''}{name.suffix}"
+
+
+def _choose_fitting(notes: Iterable[str], room: int) -> list[str]:
+    """The notes as lines, without those that do not fit in ``room`` UTF-16 units."""
+    chosen = []
+    for note in notes:
+        line = f"• {note}"
+        if (cost := 1 + len(Text(line))) <= room:
+            chosen.append(line)
+            room -= cost
+    return chosen
 
 
 def _describe_output(facts: Facts, tongue: Tongue) -> list[str]:

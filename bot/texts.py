@@ -86,7 +86,8 @@ class Tongue:
     def size(self, count: int) -> str:
         """Bytes in decimal units, as file managers of phones show them."""
         for key, unit in (("size-gb", 1e9), ("size-mb", 1e6), ("size-kb", 1e3)):
-            if count >= unit:
+            # what would be rounded up to 1000 of a unit is one of the next
+            if round(count / unit * 1000, 1) >= 1000:
                 return self(key, value=self.number(count / unit))
         return self("size-bytes", value=self.number(count, 0))
 

@@ -30,7 +30,7 @@ _CODECS = {
 }
 #: Transfer characteristics of HDR, as the runner names them (ITU-R BT.2100).
 _HDR = frozenset({"pq", "hlg"})
-_NOTES_SHOWN = 8
+_DROPPED_SHOWN = 8
 
 
 def show_name(job: Job, limit: int = 60) -> Text:
@@ -102,6 +102,7 @@ def describe_error(
         "max_size": tongue.size(settings.max_input_bytes),
         "max_time": tongue.duration(settings.max_input_min * 60),
         "limit": show_limit(bot_settings.download_limit, tongue),
+        "paths": show_paths(settings, tongue),
     }
     if isinstance(size := error.data.get("size"), int):
         values["size"] = tongue.size(size)
@@ -117,13 +118,23 @@ def show_limit(count: int, tongue: Tongue) -> str:
     return tongue("size-mb", value=tongue.number(count / 1024**2, 0))
 
 
+def show_paths(settings: Settings, tongue: Tongue) -> str:
+    """Examples of paths in the storage that there is."""
+    return tongue("paths-s3" if settings.storage == "s3" else "paths-folder")
+
+
 def describe_notes(notes: Iterable[str], result: Result | None, tongue: Tongue) -> list[str]:
-    """What was assumed, converted or left out: a line each. Codes come from a rented machine."""
-    lines = [_describe_note(note, tongue) for note in dict.fromkeys(notes)]
+    """What was left out, first, assumed or converted: a line each.
+
+    Codes come from a rented machine.
+    """
+    lines = []
     if result and result.dropped:
-        dropped = ", ".join(clean_name(each, 30) for each in result.dropped[:_NOTES_SHOWN])
-        lines.append(tongue("result-dropped", list=dropped))
-    return lines[:_NOTES_SHOWN]
+        names = [clean_name(each, 30) for each in result.dropped[:_DROPPED_SHOWN]]
+        if (more := len(result.dropped) - _DROPPED_SHOWN) > 0:
+            names.append(f"+{more}")
+        lines.append(tongue("result-dropped", list=", ".join(names)))
+    return lines + [_describe_note(note, tongue) for note in dict.fromkeys(notes)]
 
 
 def show_moment(at: float, now: float, tongue: Tongue) -> Text:

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Nothing is lost by cancelling these, so they are not asked about.
 _UNSTARTED = (JobState.DRAFT, JobState.HELD)
+#: So many of the newest jobs are known by their cards when they have ended.
+_RECENT = 200
 
 
 def make_router() -> Router:
@@ -74,12 +76,18 @@ async def choose_preset(query: CallbackQuery, callback_data: PresetPress, desk: 
 
 
 async def press_on_card(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> None:
-    """Start, cancel with its yes and no, retry. A press that came too late says so."""
+    """Start, cancel with its yes and no, retry. A press that came too late says so.
+
+    The same press again, after an answer that was lost, is answered as the first one was.
+    """
     job = desk.controller.get(callback_data.job, by=desk.actor)
     try:
         toast = _act_on_card(job, callback_data.act, desk)
     except TooLate:
         toast = "toast-stale"
+    else:
+        if callback_data.act is Act.RETRY:
+            await _drop_keyboard(query, job, desk)
     await _answer(query, job, toast, desk)
 
 
@@ -87,15 +95,14 @@ async def press_in_menu(query: CallbackQuery, callback_data: JobPress, desk: Des
     """The menu of /cancel: choose, confirm; the menu's message says what came of it."""
     job = desk.controller.get(callback_data.job, by=desk.actor)
     keyboard = None
-    if job.state.is_terminal:
-        await answer_press(query, desk.tongue("toast-stale"))
-        return
     match callback_data.act:
-        case Act.ASK if job.state not in _UNSTARTED:
+        case Act.ASK if not job.state.is_terminal and job.state not in _UNSTARTED:
             text = desk.tongue.rich("cancel-ask", name=show_name(job))
             keyboard = confirm_keyboard(job, desk.tongue, Place.MENU)
         case Act.ASK | Act.YES:
             text = _cancel(job, desk)
+        case _ if job.state.is_terminal:
+            text = desk.tongue.rich("cancel-ended", name=show_name(job))
         case _:
             text = desk.tongue.rich("cancel-kept", name=show_name(job))
     await _replace(query, text, keyboard)
@@ -118,10 +125,13 @@ def _act_on_card(job: Job, act: Act, desk: Desk) -> str | None:
     match act:
         case Act.RETRY:
             # one retry a job, however often the button is pressed; its card comes by its events
-            desk.controller.retry(job.id, by=desk.actor, key=f"tg:retry:{job.id}")
-            return "toast-retry"
+            again = desk.controller.retry(job.id, by=desk.actor, key=f"tg:retry:{job.id}")
+            desk.notifier.note_retry(job.id)
+            return "toast-retry-ended" if again.state.is_terminal else "toast-retry"
+        case Act.ASK | Act.YES if job.state is JobState.CANCELLED:
+            return "toast-cancelled"
         case _ if job.state.is_terminal:
-            return "toast-stale"
+            return "toast-ended"
         case Act.START:
             desk.controller.start(job.id, by=desk.actor)
             return "toast-started"
@@ -137,9 +147,15 @@ def _act_on_card(job: Job, act: Act, desk: Desk) -> str | None:
 
 
 def _cancel(job: Job, desk: Desk) -> Text:
-    cancelled = desk.controller.cancel(job.id, by=desk.actor)
+    """Cancelling what is cancelled is no mistake: the answer to the first time may be lost."""
+    try:
+        job = desk.controller.cancel(job.id, by=desk.actor)
+    except TooLate:
+        job = desk.controller.get(job.id, by=desk.actor)
     desk.notifier.poke(job.id)
-    key = "cancel-done" if cancelled.state.is_terminal else "cancel-requested"
+    key = "cancel-ended" if job.state.is_terminal else "cancel-requested"
+    if job.state is JobState.CANCELLED:
+        key = "cancel-done"
     return desk.tongue.rich(key, name=show_name(job))
 
 
@@ -150,12 +166,26 @@ def _find_meant(message: Message, args: str | None, desk: Desk) -> Job | None:
     if (meant := message.reply_to_message) is None:
         return None
     owner = None if desk.actor.admin else desk.actor.user
-    for job in desk.controller.jobs(owner=owner, active=True, limit=1000):
+    active = desk.controller.jobs(owner=owner, active=True, limit=1000)
+    recent = desk.controller.jobs(owner=owner, limit=_RECENT)
+    for job in (*active, *recent):
         card = desk.controller.card(job.id)
         shown_at = (card.chat, card.message) if card else (None, None)
         if (message.chat.id, meant.message_id) in (shown_at, (job.chat, job.reply_to)):
             return job
     return None
+
+
+async def _drop_keyboard(query: CallbackQuery, job: Job, desk: Desk) -> None:
+    """Take the buttons off a message about a job that is not its card, which is drawn anew."""
+    card = desk.controller.card(job.id)
+    message = query.message
+    if not isinstance(message, Message) or (card and card.message == message.message_id):
+        return
+    try:
+        await message.edit_reply_markup(reply_markup=None)
+    except TelegramBadRequest as error:
+        log.info("a button was not removed: %s", error.message)
 
 
 async def _replace(

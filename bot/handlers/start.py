@@ -12,7 +12,7 @@ from aiogram.types import BotCommand, BotCommandScopeChat, BotCommandScopeDefaul
 from bot.desk import Desk
 from bot.settings import BotSettings
 from bot.texts import LANGUAGES, Texts, Tongue
-from bot.wording import show_limit
+from bot.wording import show_limit, show_paths
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ async def greet(message: Message, desk: Desk) -> None:
 
 async def show_help(message: Message, desk: Desk) -> None:
     limit = show_limit(desk.settings.download_limit, desk.tongue)
-    await message.answer(desk.tongue("help", limit=limit))
+    paths = show_paths(desk.controller.settings, desk.tongue)
+    await message.answer(desk.tongue("help", limit=limit, paths=paths))
 
 
 async def publish_commands(bot: Bot, settings: BotSettings, texts: Texts) -> None:

@@ -10,6 +10,7 @@ import click
 
 from bot.sandbox.limits import Rules
 from bot.sandbox.server import DEFAULT_TOKEN, Sandbox
+from bot.sandbox.updates import FIRST_ID
 
 
 @click.command()
@@ -18,9 +19,24 @@ from bot.sandbox.server import DEFAULT_TOKEN, Sandbox
 @click.option("--dir", "root", type=click.Path(path_type=Path, file_okay=False), default=None)
 @click.option("--local-files", is_flag=True, help="As a Bot API server started with --local.")
 @click.option("--no-limits", is_flag=True, help="Never answer 429 on its own.")
-def main(port: int, token: str, root: Path | None, *, local_files: bool, no_limits: bool) -> None:
+@click.option(
+    "--first-update",
+    type=click.IntRange(1),
+    default=FIRST_ID,
+    show_default=True,
+    help="The id of the first update.",
+)
+def main(
+    port: int,
+    token: str,
+    root: Path | None,
+    first_update: int,
+    *,
+    local_files: bool,
+    no_limits: bool,
+) -> None:
     """Serve the Bot API on 127.0.0.1 until SIGTERM or Ctrl-C."""
-    rules = Rules(local_files=local_files)
+    rules = Rules(local_files=local_files, first_update_id=first_update)
     try:
         sandbox = Sandbox(token=token, root=root, rules=rules, limited=not no_limits)
         asyncio.run(_serve(sandbox, port))

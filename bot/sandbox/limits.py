@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.sandbox.errors import too_many_requests
+from bot.sandbox.updates import FIRST_ID
 
 MIB = 1 << 20
 
@@ -22,6 +23,7 @@ class Rules:
 
     ``local_files``: as a server started with ``--local``, which gives and takes absolute paths and
     knows no 20 MB rule. ``privacy``: in groups the bot gets only what is meant for it.
+    ``first_update_id``: a server that starts anew may count on, or from elsewhere.
     """
 
     max_download_bytes: int = 20 * MIB
@@ -30,6 +32,7 @@ class Rules:
     privacy: bool = True
     delete_window_s: float = 48 * 3600
     query_timeout_s: float = 30.0
+    first_update_id: int = FIRST_ID
 
     @property
     def download_bytes(self) -> float:

@@ -116,7 +116,7 @@ class Sandbox:
         world = World(bot, self._clock)
         return Api(
             world=world,
-            updates=UpdateQueue(),
+            updates=UpdateQueue(self.rules.first_update_id),
             files=FileStore(root or Path(), self.token, self.rules),
             rules=self.rules,
             started_at=world.now(),

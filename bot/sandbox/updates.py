@@ -12,6 +12,9 @@ from bot.sandbox.errors import ApiError
 ON_REQUEST_ONLY = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
 MAX_TIMEOUT_S = 50
 MAX_LIMIT = 100
+FIRST_ID = 100_000_001
+#: An offset further than this past the newest update counts as none (tdlib/telegram-bot-api).
+MAX_AHEAD = 10
 CONFLICT = (
     "Conflict: terminated by other getUpdates request; "
     "make sure that only one bot instance is running"
@@ -21,11 +24,11 @@ CONFLICT = (
 class UpdateQueue:
     """Updates stay until a later offset confirms them, so a bot that died gets them again."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_id: int = FIRST_ID) -> None:
         self.pending: list[Json] = []
         self.allowed: frozenset[str] | None = None
         self.changed = Signal()
-        self._next_id = 100_000_001
+        self._next_id = first_id
         self._poll = 0
 
     def push(self, kind: str, payload: Json) -> bool:
@@ -42,7 +45,8 @@ class UpdateQueue:
     ) -> list[Json]:
         """Wait up to ``timeout_s`` seconds for updates from ``offset`` on, as getUpdates does.
 
-        A negative ``offset`` counts from the end and forgets what is before.
+        A negative ``offset`` counts from the end and forgets what is before. One that is too
+        far past the newest update forgets nothing and is answered from the first one on.
 
         Raises:
             ApiError: 409, to an older poll that is still waiting when this one arrives.
@@ -70,7 +74,7 @@ class UpdateQueue:
     def _confirm(self, offset: int) -> None:
         if offset < 0:
             self.pending = self.pending[offset:]
-        elif offset > 0:
+        elif 0 < offset <= self._next_id - 1 + MAX_AHEAD:
             self.pending = [update for update in self.pending if update["update_id"] >= offset]
 
     def _wanted(self, kind: str) -> bool:

@@ -1,10 +1,18 @@
 import dataclasses
 
-from aiogram.exceptions import TelegramBadRequest, TelegramEntityTooLarge, TelegramNetworkError
+import pytest
+from aiogram.exceptions import (
+    ClientDecodeError,
+    TelegramBadRequest,
+    TelegramEntityTooLarge,
+    TelegramNetworkError,
+    TelegramServerError,
+)
 
-from bot.results import draw_caption, draw_link
-from remote_runner.protocol import Facts, Result, from_json
-from tests.bot.stage import Stage, buttons
+from bot.pace import Pace
+from bot.results import Obstacle, draw_caption, draw_link
+from remote_runner.protocol import NOTES, Facts, Result, from_json
+from tests.bot.stage import FAST, USER, Stage, buttons
 from tests.bot.test_notifier import BLOCKED, finish, is_finished, running
 from tests.controller.conftest import video
 
@@ -48,14 +56,28 @@ async def test_a_large_result_is_a_link(house, bot_settings, monkeypatch):
     job = await deliver(stage)
     assert stage.session.named("sendVideo") == []
     sent = stage.session.sent[-1]
-    assert house.controller.result_link(job) in sent.text
+    assert "Файл больше 0 МБ" in sent.text
+    assert job.output_key in sent.text
     assert not sent.disable_notification
+
+
+async def test_a_file_on_the_bots_computer_is_named_and_not_linked(stage, texts):
+    job = await deliver(stage)
+    link = stage.house.controller.result_link(job)
+    assert link.startswith("file://")
+    view = draw_link(job, link, Obstacle.REFUSED, 50_000_000, texts["en"])
+    text, entities = view.text.render()
+    assert link not in text
+    assert f"on the computer that runs the bot, in its storage: {job.output_key}" in text
+    assert "larger than" not in text
+    assert [each for each in entities if each.url] == []
+    assert view.keyboard is None
 
 
 async def test_a_web_link_is_a_button_and_no_preview(stage, texts):
     job = await deliver(stage)
     link = "https://s3.example.com/" + "k" * 450
-    view = draw_link(job, link, 50_000_000, texts["en"])
+    view = draw_link(job, link, Obstacle.LARGE, 50_000_000, texts["en"])
     text, entities = view.text.render()
     assert link not in text
     assert [each.url for each in entities if each.type == "text_link"] == [link]
@@ -67,15 +89,103 @@ async def test_a_file_that_telegram_refuses_becomes_a_link(stage):
         TelegramEntityTooLarge(method=None, message="Request Entity Too Large")
     )
     job = await deliver(stage)
-    assert stage.house.controller.result_link(job) in stage.session.sent[-1].text
+    assert "Telegram не принял файл." in stage.session.sent[-1].text
+    assert job.output_key in stage.session.sent[-1].text
+
+
+@pytest.mark.parametrize(
+    "words", ["not enough rights to send videos to the chat", "CHAT_SEND_VIDEOS_FORBIDDEN"]
+)
+async def test_a_group_that_forbids_media_gets_the_text(stage, words):
+    stage.session.faults["sendVideo"].append(
+        TelegramBadRequest(method=None, message=f"Bad Request: {words}")
+    )
+    job = await deliver(stage)
+    assert "В этот чат нельзя отправлять файлы." in stage.session.sent[-1].text
+    assert job.output_key in stage.session.sent[-1].text
+
+
+async def test_a_group_that_forbids_text_is_closed(stage):
+    stage.session.faults["sendVideo"].append(
+        TelegramBadRequest(
+            method=None, message="Bad Request: not enough rights to send text messages to the chat"
+        )
+    )
+    await deliver(stage)
+    assert [each.__api_method__ for each in stage.session.sent] == ["sendMessage", "sendVideo"]
 
 
 async def test_a_broken_upload_is_repeated(stage):
     stage.session.faults["sendVideo"].extend(
-        [TelegramNetworkError(method=None, message="reset")] * 3
+        [TelegramNetworkError(method=None, message="reset")] * 2
     )
     await deliver(stage)
+    assert len(stage.session.named("sendVideo")) == 3
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        TelegramNetworkError(method=None, message="Request timeout error"),
+        TelegramServerError(method=None, message="Bad Gateway"),
+    ],
+)
+async def test_after_three_broken_uploads_the_text_goes_out(stage, fault):
+    stage.session.faults["sendVideo"].extend([fault] * 3)
+    job = await deliver(stage)
+    assert len(stage.session.named("sendVideo")) == 3
+    assert "Не удалось отправить файл через Telegram." in stage.session.sent[-1].text
+    assert job.output_key in stage.session.sent[-1].text
+
+
+async def test_an_outage_of_everything_does_not_end_the_uploads(stage):
+    reset = TelegramNetworkError(method=None, message="reset")
+    job = await running(stage)
+    await finish(stage, job)
+    stage.session.faults["sendVideo"].extend([reset] * 3)
+    stage.session.faults["sendMessage"].append(reset)
+    async with stage.showing():
+        await stage.until(is_finished(stage, job))
     assert len(stage.session.named("sendVideo")) == 4
+
+
+async def test_an_unknown_failure_is_tried_until_it_passes(house, bot_settings):
+    pace = dataclasses.replace(FAST, stubborn=FAST.backoff)
+    stage = Stage(house, bot_settings, pace=pace)
+    stage.session.faults["sendVideo"].extend([RuntimeError("novel")] * 8)
+    await deliver(stage)
+    assert len(stage.session.named("sendVideo")) == 9
+
+
+def test_the_waits_after_unknown_failures_grow_to_five_minutes():
+    waits = [Pace().stubborn.wait_s(failures) for failures in (1, 2, 5, 9, 10, 99)]
+    assert waits == [1, 2, 16, 256, 300, 300]
+
+
+@pytest.mark.parametrize("result", [{"message_id": 1234, "novel": 1}, {}])
+async def test_a_result_whose_answer_cannot_be_read_is_sent_once(stage, result):
+    stage.session.faults["sendVideo"].append(
+        ClientDecodeError("Failed to deserialize", ValueError(), {"ok": True, "result": result})
+    )
+    await deliver(stage)
+    assert len(stage.session.named("sendVideo")) == 1
+    assert len(stage.session.sent) == 2
+
+
+async def test_a_message_whose_answer_cannot_be_read_has_its_id(stage):
+    answer = {"ok": True, "result": {"message_id": 1234, "novel": 1}}
+    stage.session.faults["sendMessage"].append(
+        ClientDecodeError("Failed to deserialize", ValueError(), answer)
+    )
+    job = await stage.plan()
+    assert stage.house.controller.card(job.id).message == 1234
+
+
+@pytest.mark.parametrize("body", ["<html>", {"ok": False}, [1]])
+async def test_an_answer_that_is_no_yes_stays_an_error(stage, body):
+    stage.session.faults["sendMessage"].append(ClientDecodeError("Failed", ValueError(), body))
+    with pytest.raises(ClientDecodeError):
+        await stage.bot.send_message(USER, "a")
 
 
 async def test_a_result_that_is_gone_is_said(stage):
@@ -110,4 +220,31 @@ async def test_the_longest_caption_fits(house, texts):
     )  # fmt: skip
     job = dataclasses.replace(job, result=result, source_name="x" * 3000, output_bytes=1)
     for language in ("ru", "en"):
-        assert len(draw_caption(job, texts[language]).render()[0]) <= 1024
+        assert len(draw_caption(job, texts[language])) <= 1024
+
+
+async def test_a_caption_of_all_notes_fits_and_begins_with_what_was_left_out(house, texts):
+    job = await house.draft("clip.mp4")
+    notes = tuple(f"{code}:bt470bg" for code in sorted(NOTES))
+    result = Result(
+        job="j", attempt=1, outcome="done", facts=from_json(Facts, video()), notes=notes,
+        dropped=tuple("\U0001f600" * 300 for _ in range(50)),
+    )  # fmt: skip
+    job = dataclasses.replace(job, result=result, source_name="я" * 3000, output_bytes=1)
+    for language, dropped in (("ru", "• не перенесено: "), ("en", "• not carried over: ")):
+        caption = draw_caption(job, texts[language])
+        text, _ = caption.render()
+        assert len(text.encode("utf-16-le")) // 2 == len(caption) <= 1024
+        (first,) = [line for line in text.split("\n") if line.startswith(dropped)]
+        assert first.endswith(", +42")
+        notes_shown = [line for line in text.split("\n") if line.startswith("• ")]
+        assert notes_shown[0] == first
+        assert len(notes_shown) > 3
+
+
+async def test_without_dropped_streams_more_than_eight_notes_are_shown(house, texts):
+    job = await house.draft("clip.mp4")
+    notes = tuple(f"{code}:1" for code in sorted(NOTES))
+    result = Result(job="j", attempt=1, outcome="done", facts=None, notes=notes)
+    job = dataclasses.replace(job, result=result)
+    assert draw_caption(job, texts["en"]).render()[0].count("• ") > 12

@@ -4,12 +4,12 @@ import json
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from aiogram.exceptions import TelegramNetworkError, TelegramRetryAfter
+from aiogram.exceptions import ClientDecodeError, TelegramNetworkError, TelegramRetryAfter
 from aiogram.types import Update
 
 from bot.handlers.errors import tell_crash
 from bot.inbox import Inbox, Limits, find_lane
-from bot.poller import Backoff
+from bot.poller import Backoff, Poller
 from bot.texts import Texts
 from tests.bot.stage import OTHER, STRANGER, USER, make_video
 
@@ -233,7 +233,46 @@ async def test_the_end_waits_for_handlers_and_keeps_the_rest(stage, handled):
     async with running(make_inbox(stage)):
         await stage.until(lambda: len(handled) == 2)
     assert finished == [1]
-    assert [each.id for each in stage.house.controller.inbox_pending()] == [2, 3]
+    left = stage.house.controller.inbox_pending()
+    assert [(each.id, each.tries) for each in left] == [(2, 0), (3, 0)]
+
+
+async def test_a_stop_in_an_outage_uses_up_no_try(stage, handled):
+    async def hook(update):
+        raise TelegramNetworkError(method=None, message="reset")
+
+    handled.hook = hook
+    store(stage, stage.message(text="a"))
+    limits = Limits(backoff=Backoff(first_s=60))
+    for number in (1, 2, 3, 4):
+        async with running(make_inbox(stage, limits)):
+            await stage.until(lambda number=number: len(handled) == number)
+            await asyncio.sleep(0.02)
+            # a kill at this moment uses up none either
+            assert [each.tries for each in stage.house.controller.inbox_pending()] == [0]
+    assert [each.tries for each in stage.house.controller.inbox_pending()] == [0]
+    assert stage.session.sent == []
+
+
+async def test_a_reply_whose_answer_cannot_be_read_is_sent_once(stage):
+    answer = {"ok": True, "result": {"message_id": 77, "novel": 1}}
+    stage.session.faults["sendMessage"].append(
+        ClientDecodeError("Failed to deserialize", ValueError(), answer)
+    )
+    store(stage, stage.message(text="/start"))
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    assert len(stage.session.sent) == 1
+
+
+async def test_half_a_surrogate_pair_is_stored_and_put_aside(stage):
+    stage.session.updates.append([stage.message(text="\ud83d"), stage.message(text="/start")])
+    inbox = make_inbox(stage)
+    poller = Poller(stage.bot, stage.house.controller, inbox.wake)
+    async with running(inbox), running(poller):
+        await stage.until(lambda: stage.session.sent)
+        await stage.until(is_empty(stage))
+    assert stage.house.controller.inbox_offset() == 3
 
 
 async def test_a_broken_database_ends_the_inbox_loudly(stage, monkeypatch):
@@ -249,4 +288,6 @@ def test_lanes(stage):
 
     assert lane(stage.message(text="a")) == lane(stage.press("x")) == (USER, "")
     assert lane(stage.message(video=make_video())) == (USER, "files")
+    assert lane(stage.message(text="input/c1/a.mp4")) == (USER, "files")
+    assert lane(stage.message(text="/status")) == (USER, "")
     assert lane({"update_id": 1}) == (0, "")

@@ -1,10 +1,14 @@
-from aiogram.exceptions import TelegramBadRequest
+import dataclasses
 
-from bot.callbacks import Act, Place, PresetPress
+import pytest
+from aiogram.exceptions import TelegramBadRequest, TelegramNetworkError
+
+from bot.callbacks import Act, JobPress, Place, PresetPress
 from bot.presets import Preset, apply_preset, find_preset
 from controller.states import JobState
 from remote_runner.protocol import Mode, Task
 from tests.bot.stage import ADMIN, OTHER, USER, buttons
+from tests.bot.test_notifier import finish, is_finished, running
 
 
 def last_toast(stage):
@@ -48,8 +52,9 @@ async def test_a_draft_is_cancelled_without_asking(stage):
         await stage.tap(job, Act.ASK)
         await stage.until(stage.shows(job, "🚫 Отменено: clip.mp4"))
     assert buttons(stage.card_of(job)) == []
+    assert "пришлите видео ещё раз" in stage.card_of(job).text
     await stage.tap(job, Act.START)
-    assert last_toast(stage) == "Эта кнопка уже не действует."
+    assert last_toast(stage) == "Эта задача уже завершилась."
     await stage.tap(job, Act.RETRY)
     assert last_toast(stage) == "Эта кнопка уже не действует."
     assert len(stage.house.controller.jobs()) == 1
@@ -69,7 +74,7 @@ async def test_cancel_asks_and_no_takes_it_back(stage):
         await stage.tap(job, Act.YES)
         await stage.until(stage.shows(job, "🚫 Отменено"))
     await stage.tap(job, Act.YES)
-    assert last_toast(stage) == "Эта кнопка уже не действует."
+    assert last_toast(stage) == "Отменено"
 
 
 async def test_the_question_survives_a_restart_and_ends_by_itself(stage):
@@ -136,7 +141,7 @@ async def test_an_admins_status_has_everybody_and_the_machines(stage):
     await stage.house.tick()
     await stage.say(ADMIN, text="/status", language="en")
     text = stage.session.sent[-1].text
-    assert "All jobs: 1 job" in text
+    assert text.startswith("All jobs: 1\n")
     assert f"by {USER}" in text
     assert "RTX 3060 — starting, $0.05/h" in text
 
@@ -194,6 +199,87 @@ async def test_cancel_by_menu(stage):
     assert stage.session.named("editMessageText")[-1].text == "🚫 Отменено: one.mp4"
 
 
+async def test_a_cancel_that_is_repeated_says_the_same(stage):
+    job = await stage.plan()
+    raw = await stage.say(text=f"/cancel {job.short_id}")
+    await stage.feed(raw)
+    assert [each.text for each in stage.session.sent[-2:]] == ["🚫 Отменено: clip.mp4"] * 2
+
+
+async def test_a_menu_press_that_is_repeated_shows_the_same(stage):
+    job = await stage.plan()
+    await stage.tap(job)
+    press = stage.press(JobPress(act=Act.YES, job=job.id, at=Place.MENU).pack())
+    stage.session.faults["editMessageText"].append(
+        TelegramNetworkError(method=None, message="reset")
+    )
+    with pytest.raises(TelegramNetworkError):
+        await stage.feed(press)
+    await stage.feed(press)
+    assert stage.session.named("editMessageText")[-1].text == "🚫 Отменено: clip.mp4"
+    assert last_toast(stage) is None
+
+
+async def test_a_job_that_is_done_is_not_cancelled_and_the_menu_says_so(stage):
+    job = await running(stage)
+    await finish(stage, job)
+    for act in (Act.YES, Act.NO):
+        await stage.tap(job, act, at=Place.MENU)
+        shown = stage.session.named("editMessageText")[-1]
+        assert shown.text == "Эта задача уже завершилась: clip.mp4"
+        assert buttons(shown) == []
+
+
+async def test_cancel_by_reply_to_a_finished_card_says_that_it_has_ended(stage):
+    job = await running(stage)
+    await finish(stage, job)
+    card = stage.house.controller.card(job.id)
+    meant = {"message_id": card.message, "date": 1, "chat": {"id": USER, "type": "private"}}
+    await stage.say(text="/cancel", reply_to_message=meant)
+    assert stage.session.sent[-1].text == "Эта задача уже завершилась: clip.mp4"
+
+
+async def test_a_press_on_a_finished_card_draws_it_anew(stage):
+    async with stage.showing():
+        job = await running(stage)
+        await finish(stage, job)
+        await stage.until(is_finished(stage, job))
+    stage.house.controller.save_card(
+        dataclasses.replace(stage.house.controller.card(job.id), shown="")
+    )
+    async with stage.showing():
+        before = len(stage.session.named("editMessageText"))
+        await stage.tap(job, Act.YES)
+        assert last_toast(stage) == "Эта задача уже завершилась."
+        await stage.until(lambda: len(stage.session.named("editMessageText")) > before)
+    assert len(stage.session.named("sendVideo")) == 1
+
+
+async def test_a_retry_takes_the_button_off_and_tells_of_its_end(stage):
+    async with stage.showing():
+        job = await stage.plan()
+        await stage.tap(job)
+        await stage.tap(job, Act.YES)
+        await stage.until(lambda: buttons(stage.card_of(job)) == ["Повторить"])
+        await stage.tap(job, Act.RETRY)
+        assert last_toast(stage) == "Поставил ещё раз"
+        await stage.until(lambda: buttons(stage.card_of(job)) == [])
+        again, _ = stage.house.controller.jobs(owner=USER)
+        await stage.tap(again, Act.YES)
+        notice = stage.press(JobPress(act=Act.RETRY, job=job.id).pack(), message=1999)
+        await stage.feed(notice)
+    assert last_toast(stage) == "Повтор уже был и тоже завершился. Смотрите его карточку."
+    (edit,) = stage.session.named("editMessageReplyMarkup")
+    assert (edit.message_id, edit.reply_markup) == (1999, None)
+    assert len(stage.house.controller.jobs(owner=USER)) == 2
+
+
 async def test_cancel_with_nothing_to_cancel(stage):
     await stage.say(text="/cancel")
     assert stage.session.sent[-1].text.startswith("Отменять нечего")
+
+
+async def test_help_names_no_bucket_where_the_storage_is_a_folder(stage):
+    await stage.say(text="/help")
+    assert "input/c1/film.mp4" in stage.session.sent[-1].text
+    assert "b2://" not in stage.session.sent[-1].text

@@ -1,15 +1,19 @@
+import ast as python
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 from fluent.syntax import FluentParser, ast
 from fluent.syntax.visitor import Visitor
 
+import bot
 from bot.intake import DownloadFailed, TooBigForTelegram, TooBigUnknown
 from bot.presets import Preset
 from bot.texts import LANGUAGES, LOCALES
 from controller import errors, states
 from controller.settings import Settings
-from controller.states import AttemptState, JobState, MachineState
+from controller.states import JobState, MachineState
 from remote_runner import protocol
 
 PLURALS = {"ru": {"one", "few", "many"}, "en": {"one", "other"}}
@@ -51,7 +55,6 @@ def needed_keys():
     yield from (f"error-{code}" for code in error_codes())
     yield from (f"reason-{each}" for each in (*states.Reason, *protocol.Reason))
     yield from (f"state-{each}" for each in JobState)
-    yield from (f"attempt-{each}" for each in AttemptState)
     yield from (f"machine-{each}" for each in MachineState)
     yield from (f"phase-{each}" for each in protocol.Phase)
     yield from (f"phase-processing-{each}" for each in protocol.Mode)
@@ -102,7 +105,7 @@ def test_russian_is_written_in_russian(texts):
         for message in read("ru")
         if not variables(message) and texts["ru"](message.id.name).isascii()
     ]
-    assert latin_only == ["fact-hdr"]
+    assert latin_only == ["paths-folder", "fact-hdr"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -110,4 +113,36 @@ def test_an_unknown_note_is_shown_as_it_is(texts, language):
     from bot.wording import describe_notes
 
     assert describe_notes(["novel:1"], None, texts[language]) == ["novel:1"]
-    assert "-" not in describe_notes([f"{min(protocol.NOTES)}:bt601"], None, texts[language])[0][:1]
+    assert (
+        "-" not in describe_notes([f"{min(protocol.NOTES)}:bt601"], None, texts[language])[0][:1]
+    )
+
+
+def used_patterns():
+    for path in Path(bot.__file__).parent.rglob("*.py"):
+        for node in python.walk(python.parse(path.read_text("utf-8"))):
+            if isinstance(node, python.Constant) and isinstance(node.value, str):
+                yield re.escape(node.value)
+            elif isinstance(node, python.JoinedStr) and isinstance(
+                node.values[0], python.Constant
+            ):
+                start = str(node.values[0].value)
+                if re.fullmatch(r"[a-z]+-[a-z-]*", start):
+                    yield re.escape(start) + ".*"
+
+
+def test_every_text_is_used():
+    pattern = re.compile("|".join({f"(?:{each})" for each in used_patterns()}))
+    assert [each.id.name for each in read("en") if not pattern.fullmatch(each.id.name)] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_bucket_is_named_only_where_there_is_one(texts, language, bot_settings):
+    from bot.wording import describe_error
+
+    for error in (errors.BadPath(), TooBigForTelegram(size=1), TooBigUnknown()):
+        for storage, named in (("folder", False), ("s3", True)):
+            settings = Settings(storage=storage)
+            text = describe_error(error, texts[language], settings, bot_settings)
+            assert ("b2://" in text) is named
+            assert "input/c1/film.mp4" in text

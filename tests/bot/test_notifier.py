@@ -16,7 +16,7 @@ from bot.callbacks import Act
 from bot.notifier import CURSOR
 from bot.pace import Pace
 from bot.poller import Backoff
-from controller.states import JobState, MachineState
+from controller.states import MachineState
 from remote_runner.protocol import Facts, Reason, from_json
 from tests.bot.stage import FAST, OTHER, USER, Stage, buttons
 from tests.controller.conftest import video
@@ -178,19 +178,6 @@ async def test_a_slow_chat_does_not_hold_up_another(stage):
         other = await stage.plan(OTHER)
         await stage.until(stage.shows(other, "Старт"))
         hang.set()
-
-
-async def test_a_blocked_user_loses_the_card_but_not_the_job(stage):
-    async with stage.showing():
-        job = await running(stage)
-        await stage.until(stage.shows(job, "из 240"))
-        stage.session.faults["editMessageText"].append(BLOCKED)
-        stage.house.runner.heartbeat(stage.house.machine(), done=90)
-        await stage.house.tick()
-        await stage.until(is_finished(stage, job))
-        await finish(stage, job)
-    assert stage.house.job(job).state is JobState.DONE
-    assert stage.session.named("sendVideo") == []
 
 
 async def test_a_refused_card_does_not_stop_the_end(stage, caplog):
@@ -361,6 +348,10 @@ def test_intervals_grow_with_age_and_in_groups():
     assert [pace.interval_s(age, group=True) for age in ages] == [15, 15, 15, 15, 60]
 
 
-@pytest.mark.parametrize("shown", [Shown(), Shown("abc", True, 1_800_000_000)])
+@pytest.mark.parametrize("shown", [Shown(), Shown("abc", True, 1_800_000_000, True)])
 def test_what_is_shown_survives_its_row(shown):
     assert Shown.read(str(shown)) == shown
+
+
+def test_a_row_of_an_earlier_version_is_read():
+    assert Shown.read("abc|1|5") == Shown("abc", True, 5)

@@ -22,6 +22,9 @@ def test_durations_are_two_units(texts, seconds, russian, english):
 
 def test_sizes_and_money_follow_the_language(texts):
     assert (texts["ru"].size(12_500_000), texts["en"].size(12_500_000)) == ("12,5 МБ", "12.5 MB")
+    assert texts["ru"].size(999_999) == "1 МБ"
+    assert texts["ru"].size(999_949) == "999,9 кБ"
+    assert texts["ru"].size(999) == "999 Б"
     assert (texts["ru"].money(1.5), texts["en"].money(1.5)) == ("1,50 $", "$1.50")
     assert texts["en"].money(0.071) == "$0.071"
 

@@ -53,12 +53,15 @@ help =
     What to send
     • a video as a file (paper clip → “File”): Telegram does not compress it then
     • an ordinary video, an album or a forwarded message work too
-    • a storage path if the file is larger than { $limit }: input/c1/film.mp4 or b2://bucket/film.mp4
+    • a storage path if the file is larger than { $limit }: { $paths }
 
     Commands
     /status — what is being done
     /cancel — cancel a job: pick it from the list, reply to its card, or give its id, like /cancel 4f7k2a
     /help — this text
+
+paths-folder = input/c1/film.mp4
+paths-s3 = input/c1/film.mp4 or b2://bucket/film.mp4
 
 ## Intake
 
@@ -117,13 +120,6 @@ state-done = done
 state-failed = failed
 state-cancelled = cancelled
 
-attempt-assigned = machine assigned
-attempt-running = running
-attempt-verified = verified
-attempt-failed = failed
-attempt-lost = lost
-attempt-cancelled = cancelled
-
 machine-renting = being rented
 machine-unknown = being looked for
 machine-booting = starting
@@ -175,13 +171,19 @@ failed-attempts =
     }
 cancelled-title = 🚫 Cancelled: { $name }
 cancelled-expired = The card waited for a long time, so I closed it. Send the video again to start over.
+cancelled-unstarted = To start over, send the video again.
 
 result-title = ✅ { $name }
 result-picture = { $size }, { $fps }
 result-length = { $time }, { $frames }
 result-bytes = Size: { $size }
 result-took = Took { $time }
-result-link = The file is larger than { $limit }, so here is a link:
+result-large = The file is larger than { $limit }, too large for this chat.
+result-refused = Telegram refused the file.
+result-forbidden = This chat does not allow files.
+result-broken = The file could not be sent through Telegram.
+result-link = Here is a link to it:
+result-local = The result is on the computer that runs the bot, in its storage: { $name }
 result-gone = But the file itself is no longer in the storage.
 result-notes = Notes:
 result-dropped = not carried over: { $list }
@@ -212,7 +214,7 @@ note-other = { $value }
 
 status-empty = Nothing is being done right now. Send a video.
 status-title = Your jobs
-status-title-all = All jobs: { $jobs }
+status-title-all = All jobs: { $count }
 status-line = { $mark } { $name } · { $what } · { $state } · { $id }
 status-line-owner = { $mark } { $name } · { $what } · { $state } · { $id } · by { $owner }
 status-running = { $percent }
@@ -228,12 +230,15 @@ cancel-ask = Cancel { $name }?
 cancel-kept = All right, it goes on: { $name }
 cancel-done = 🚫 Cancelled: { $name }
 cancel-requested = 🛑 Cancelling: { $name }
+cancel-ended = This job has ended already: { $name }
 cancel-unknown = Reply to a job's card with this command, or give the job's id, like /cancel 4f7k2a.
 
 toast-started = Here we go!
 toast-cancelled = Cancelled
 toast-cancelling = Cancelling…
 toast-retry = Queued again
+toast-retry-ended = It was tried again, and that job has ended too. See its card.
+toast-ended = This job has ended already.
 toast-stale = This button no longer works.
 
 crashed = Something went wrong. It was recorded and will be looked at. Please try again later.
@@ -242,7 +247,7 @@ crashed = Something went wrong. It was recorded and will be looked at. Please tr
 
 error-error = That can't be done. Send the video again or see /help.
 error-bad_task = That can't be done with this video. Choose something else.
-error-bad_path = This path won't do. A path inside the storage is needed, like input/c1/film.mp4 or b2://bucket/film.mp4.
+error-bad_path = This path won't do. A path inside the storage is needed, like { $paths }.
 error-no_such_file = There is nothing at this path. Check the folder, the name and upper and lower case.
 error-storage_full = The server has no room for this file and its result. Try later or send a smaller file.
 error-no_such_job = There is no such job, or it isn't yours.
@@ -251,11 +256,11 @@ error-too_many_jobs = You have too many jobs waiting. Let some finish or cancel 
 error-too_big_for_telegram =
     The file is too large: { $size }. Through Telegram bots can take files up to { $limit }.
 
-    Put it into the storage and send its path, like input/c1/film.mp4 or b2://bucket/film.mp4.
+    Put it into the storage and send its path, like { $paths }.
 error-too_big_unknown =
     The file is too large: through Telegram bots can take files up to { $limit }.
 
-    Put it into the storage and send its path, like input/c1/film.mp4 or b2://bucket/film.mp4.
+    Put it into the storage and send its path, like { $paths }.
 error-download_failed = The file could not be fetched from Telegram. Please send it again.
 error-empty_file = The file is empty. Check it and send it again.
 error-not_a_video = This is not a video, whatever its name says. Send a video file: mp4, mkv, mov, webm, avi…

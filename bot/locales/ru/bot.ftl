@@ -56,12 +56,15 @@ help =
     Что прислать
     • видео файлом (скрепка → «Файл») — так Telegram его не пережимает
     • обычное видео, альбом или пересланное сообщение — тоже можно
-    • путь в хранилище, если файл больше { $limit }: input/c1/film.mp4 или b2://bucket/film.mp4
+    • путь в хранилище, если файл больше { $limit }: { $paths }
 
     Команды
     /status — что сейчас делается
     /cancel — отменить задачу: выберите из списка, ответьте на карточку или укажите номер, например /cancel 4f7k2a
     /help — эта подсказка
+
+paths-folder = input/c1/film.mp4
+paths-s3 = input/c1/film.mp4 или b2://bucket/film.mp4
 
 ## Приём
 
@@ -121,13 +124,6 @@ state-done = готово
 state-failed = не получилось
 state-cancelled = отменено
 
-attempt-assigned = машина назначена
-attempt-running = идёт
-attempt-verified = проверена
-attempt-failed = не удалась
-attempt-lost = связь потеряна
-attempt-cancelled = отменена
-
 machine-renting = арендуется
 machine-unknown = уточняется
 machine-booting = запускается
@@ -180,13 +176,19 @@ failed-attempts =
     }
 cancelled-title = 🚫 Отменено: { $name }
 cancelled-expired = Карточка долго ждала, и я её закрыл. Чтобы начать заново, пришлите видео ещё раз.
+cancelled-unstarted = Чтобы начать заново, пришлите видео ещё раз.
 
 result-title = ✅ { $name }
 result-picture = { $size }, { $fps }
 result-length = { $time }, { $frames }
 result-bytes = Размер: { $size }
 result-took = Заняло { $time }
-result-link = Файл больше { $limit }, поэтому вот ссылка:
+result-large = Файл больше { $limit } — слишком большой для этого чата.
+result-refused = Telegram не принял файл.
+result-forbidden = В этот чат нельзя отправлять файлы.
+result-broken = Не удалось отправить файл через Telegram.
+result-link = Вот ссылка на него:
+result-local = Результат лежит на компьютере, где работает бот, в его хранилище: { $name }
 result-gone = Но самого файла в хранилище уже нет.
 result-notes = Примечания:
 result-dropped = не перенесено: { $list }
@@ -217,7 +219,7 @@ note-other = { $value }
 
 status-empty = Сейчас ничего не делается. Пришлите видео.
 status-title = Ваши задачи
-status-title-all = Все задачи: { $jobs }
+status-title-all = Все задачи: { $count }
 status-line = { $mark } { $name } · { $what } · { $state } · { $id }
 status-line-owner = { $mark } { $name } · { $what } · { $state } · { $id } · от { $owner }
 status-running = { $percent }
@@ -233,12 +235,15 @@ cancel-ask = Отменить { $name }?
 cancel-kept = Хорошо, продолжаю: { $name }
 cancel-done = 🚫 Отменено: { $name }
 cancel-requested = 🛑 Отменяю: { $name }
+cancel-ended = Эта задача уже завершилась: { $name }
 cancel-unknown = Ответьте этой командой на карточку задачи или укажите её номер, например /cancel 4f7k2a.
 
 toast-started = Поехали!
 toast-cancelled = Отменено
 toast-cancelling = Отменяю…
 toast-retry = Поставил ещё раз
+toast-retry-ended = Повтор уже был и тоже завершился. Смотрите его карточку.
+toast-ended = Эта задача уже завершилась.
 toast-stale = Эта кнопка уже не действует.
 
 crashed = Что-то пошло не так. Ошибка записана, разберёмся. Попробуйте ещё раз позже.
@@ -247,7 +252,7 @@ crashed = Что-то пошло не так. Ошибка записана, р�
 
 error-error = Так не получится. Пришлите видео ещё раз или откройте /help.
 error-bad_task = С этим видео так не получится. Выберите другой вариант.
-error-bad_path = Такой путь не подходит. Нужен путь внутри хранилища, например input/c1/film.mp4 или b2://bucket/film.mp4.
+error-bad_path = Такой путь не подходит. Нужен путь внутри хранилища, например { $paths }.
 error-no_such_file = По этому пути ничего нет. Проверьте папку, имя и регистр букв.
 error-storage_full = На сервере не хватает места для этого файла и результата. Попробуйте позже или пришлите файл поменьше.
 error-no_such_job = Такой задачи нет, или она не ваша.
@@ -256,11 +261,11 @@ error-too_many_jobs = У вас уже слишком много задач в �
 error-too_big_for_telegram =
     Файл слишком большой: { $size }. Через Telegram боту доступны файлы до { $limit }.
 
-    Положите его в хранилище и пришлите путь, например input/c1/film.mp4 или b2://bucket/film.mp4.
+    Положите его в хранилище и пришлите путь, например { $paths }.
 error-too_big_unknown =
     Файл слишком большой: через Telegram боту доступны файлы до { $limit }.
 
-    Положите его в хранилище и пришлите путь, например input/c1/film.mp4 или b2://bucket/film.mp4.
+    Положите его в хранилище и пришлите путь, например { $paths }.
 error-download_failed = Не удалось получить файл у Telegram. Пришлите его ещё раз.
 error-empty_file = Файл пустой. Проверьте его и пришлите ещё раз.
 error-not_a_video = Это не видео, хотя имя и похоже. Пришлите видеофайл: mp4, mkv, mov, webm, avi…

@@ -8,7 +8,7 @@ from aiogram import Bot, Dispatcher
 from aiogram.exceptions import TelegramConflictError
 from aiogram.types import Message
 
-from bot.sandbox import Driver, Person, Sandbox
+from bot.sandbox import Driver, Person, Rules, Sandbox
 
 from .conftest import connect, polling
 
@@ -60,8 +60,8 @@ async def test_poll_that_died_while_waiting_swallows_nothing(
     sandbox: Sandbox, ann: Person
 ) -> None:
     async with connect(sandbox.base_url) as dying:
-        await dying.get_updates(offset=-1)
-        waiting = asyncio.create_task(dying.get_updates(offset=200_000_000, timeout=30))
+        (last,) = await dying.get_updates(offset=-1)
+        waiting = asyncio.create_task(dying.get_updates(offset=last.update_id + 1, timeout=30))
         await asyncio.sleep(0.1)
         waiting.cancel()
     await ann.chat.send_text("nobody hears this yet")
@@ -118,3 +118,20 @@ async def test_stopping_the_sandbox_lets_go_of_a_waiting_poll() -> None:
         await sandbox.stop()
         assert await waiting == []
         assert time.monotonic() - started_at < 1.5
+
+
+async def test_offset_far_past_the_newest_update_drops_nothing(bot: Bot, ann: Person) -> None:
+    (last,) = await bot.get_updates(offset=-1)
+    assert [u.update_id for u in await bot.get_updates(offset=last.update_id + 11)] == [
+        last.update_id
+    ]
+    assert await bot.get_updates(offset=last.update_id + 10) == []
+    assert await bot.get_updates() == []
+
+
+async def test_first_update_id_can_be_chosen() -> None:
+    async with Sandbox(rules=Rules(first_update_id=5)) as sandbox, sandbox.driver() as driver:
+        eve = await driver.person(9, "Eve")
+        await eve.chat.send_text("now")
+        async with connect(sandbox.base_url) as bot:
+            assert (await bot.get_updates())[0].update_id == 5
