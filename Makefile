@@ -22,7 +22,7 @@ help:
 	@echo "make bench-gpu the same on a CUDA device"
 	@echo "make eval      figures of the shipped models, image by image"
 	@echo "make sim SEEDS=A:B  days of the controller in virtual time, faults chosen by seeds"
-	@echo "make clean     remove the environment, caches and run-time data"
+	@echo "make clean     remove the environment, caches and the demo (never your data)"
 
 demo: $(READY)
 	@$(BIN)/noxfvr demo
@@ -60,7 +60,7 @@ sample: $(READY)
 clean:
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	@find data -mindepth 1 -maxdepth 1 ! -name models ! -name samples -exec rm -rf {} +
+	@rm -rf data/demo
 
 $(READY): pyproject.toml constraints.txt bot/requirements.txt remote_runner/requirements.txt tests/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

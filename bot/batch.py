@@ -12,7 +12,7 @@ from typing import Any
 from bot.console import Reporter
 from bot.sources import Source
 from bot.texts import Tongue
-from controller.errors import TooLate, UserError
+from controller.errors import ControllerError, TooLate, UserError
 from controller.records import TERMINAL, Attempt, Event, Job, Machine
 from controller.service import Controller
 from controller.states import JobState
@@ -45,7 +45,7 @@ class Batch:
         self._controller = controller
         self.reporter = reporter
         self._tongue = tongue
-        self._cursor = 0
+        self._cursor = controller.newest_event()
         self._announced: set[str] = set()
         """Machines that were named, by id; with ``!`` once seen to run."""
         self._unfinished: list[str] = []
@@ -55,7 +55,7 @@ class Batch:
         """Follow a job that exists."""
         self.items.append(Item(number=len(self.items) + 1, source=source, job=job))
 
-    def add_error(self, source: Source, error: UserError) -> None:
+    def add_error(self, source: Source, error: ControllerError) -> None:
         """A video that was refused: failed work, and the others go on."""
         text = describe_error(error, self._tongue)
         self.items.append(
@@ -63,10 +63,12 @@ class Batch:
         )
         self.reporter.fail(f"{source.name}: {text}")
 
-    def skip_all(self) -> None:
-        """Of a dry run: nothing was started."""
+    async def skip_all(self) -> None:
+        """Nothing is started and nothing is kept."""
         for item in self._open():
             item.status = "skipped"
+            if item.job:
+                await self._controller.discard(item.job.id, by=TERMINAL)
 
     def start(self) -> None:
         for item in self._open():
@@ -82,7 +84,7 @@ class Batch:
                     log.debug("Job %s had ended", item.job.id)
 
     async def follow(self) -> None:
-        """Until every job has ended and, where this process rents, its machines are gone."""
+        """Until every job has ended and, where this process rents, all machines are gone."""
         while self._open():
             await self._controller.wait_for_events(self._cursor, _LOOK_S)
             for event in self._controller.events_after(self._cursor):
@@ -175,11 +177,10 @@ class Batch:
 
     async def _clean_up(self) -> None:
         """End the machines this process rented, and say only what is proven."""
-        used = [each.partition("!")[0] for each in self._announced if each.endswith("!")]
         if self._controller.reconciles:
             self._controller.release_idle_machines()
-            for machine_id in used:
-                await self._see_off(machine_id)
+            for machine in self._controller.machines():
+                await self._see_off(machine.id)
         for line in self._unfinished:
             self.reporter.say("OK" if line.endswith("completed") else "END", line)
 
@@ -187,6 +188,8 @@ class Batch:
         machine = self._controller.machine(machine_id)
         if machine is None:
             return
+        if self._controller.attempt_on(machine_id):
+            return  # a job of an earlier command goes on there
         self.reporter.say("CLEANUP", f"Destroying instance #{machine.instance}...")
         ends_at = asyncio.get_running_loop().time() + _CLEANUP_S
         while machine.gone_at is None:
@@ -222,10 +225,10 @@ def spent_seconds(job: Job) -> float:
     return job.ended_at - job.started_at if job.ended_at and job.started_at else 0.0
 
 
-def describe_error(error: UserError, tongue: Tongue) -> str:
+def describe_error(error: ControllerError, tongue: Tongue) -> str:
     """A refusal in the user's words; reasons of the runner share the texts of failed jobs."""
-    key = f"reason-{error.code}"
-    return tongue(key) if tongue.has(key) else str(error)
+    key = f"reason-{error.code}" if isinstance(error, UserError) else ""
+    return tongue(key) if key and tongue.has(key) else str(error)
 
 
 def new_lines(before: Sequence[str], now: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ from bot.terminal import (
     Order,
     UsageError,
     cancel_all,
+    check_target,
     find_job,
     follow,
     run_batch,
@@ -100,6 +101,7 @@ def batch(sources: Sequence[str], json_file: str | None, **options: Any) -> None
         sources=sources,
         task=task,
         json_file=json_file,
+        limits=options["max_price"] is not None or options["machines"] is not None,
         dry_run=options["dry_run"],
         yes=options["yes"],
     )
@@ -130,7 +132,7 @@ def cancel(jobs: Sequence[str], everything: bool) -> None:
     configure_logging(settings, level=logging.ERROR)
 
     async def work() -> bool:
-        async with open_controller(settings) as controller:
+        async with open_controller(settings, only_end=True) as controller:
             found = (
                 controller.jobs(active=True, limit=10_000)
                 if everything
@@ -147,6 +149,7 @@ def cancel(jobs: Sequence[str], everything: bool) -> None:
 def retry(job: str, json_file: str | None) -> None:
     """Run a job that has ended once more, and follow it to its end."""
     settings = _settings()
+    check_target(json_file)
     configure_logging(settings, level=logging.ERROR)
 
     async def work() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -63,7 +64,11 @@ class PlainReporter:
         self._output.flush()
 
     def _line(self, level: str, text: str) -> None:
-        print(f"[{self._now():%H:%M:%S}] [{level}] {text}", file=self._output, flush=True)
+        try:
+            print(f"[{self._now():%H:%M:%S}] [{level}] {text}", file=self._output, flush=True)
+        except BrokenPipeError:
+            # nobody reads any more; the work and its clean-up go on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._output.fileno())
 
 
 class BarReporter:

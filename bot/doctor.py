@@ -75,7 +75,10 @@ def _check_data(settings: Settings) -> Finding:
 
 
 def _check_space(settings: Settings) -> Finding:
-    free = shutil.disk_usage(settings.data_dir).free
+    try:
+        free = shutil.disk_usage(settings.data_dir).free
+    except OSError as error:
+        return _fail("space", str(error.strerror), "set NOXFVR_DATA_DIR to a folder of yours")
     detail = f"{free / 1e9:.1f} GB free in {settings.data_dir}"
     if free < _LOW_SPACE:
         return Finding(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import PurePosixPath
 
 from aiogram.types import InlineKeyboardMarkup
@@ -86,9 +87,10 @@ def name_result(job: Job) -> str:
     """The file name under which a result is handed out."""
     name = PurePosixPath(job.output_key or job.source_name)
     # what was done, the id and the suffix stay whole, however long the user's name is
-    tail = "_".join(name.stem.rsplit("_", 3)[1:]) if job.output_key else ""
-    head = name.stem.removesuffix(tail).rstrip("_")
-    return f"{clean_name(head, 60)}{f'_{tail}' if tail else ''}{name.suffix}"
+    tail = f"_{job.task.what(Fraction(job.facts.fps))}_{job.short_id}"
+    if not name.stem.endswith(tail):
+        return clean_name(name.name, 100)
+    return f"{clean_name(name.stem.removesuffix(tail), 60)}{tail}{name.suffix}"
 
 
 def _choose_fitting(notes: Iterable[str], room: int) -> list[str]:

@@ -19,7 +19,7 @@ from bot.batch import Batch, as_item, job_row
 from bot.console import open_reporter
 from bot.sources import NoSuchSource, find_sources
 from bot.texts import Texts, Tongue
-from controller.errors import NoSuchJob, TooLate, UserError
+from controller.errors import ControllerError, NoSuchJob, TooLate
 from controller.records import TERMINAL, Job
 from controller.service import Controller
 from controller.settings import Settings
@@ -43,22 +43,30 @@ class Order:
     sources: Sequence[str]
     task: Task
     json_file: str | None
+    limits: bool
+    """Whether limits of renting were given for this command."""
     dry_run: bool
     yes: bool
 
 
 async def run_batch(settings: Settings, order: Order) -> bool:
     """Submit, ask, follow; whether every video was completed."""
+    check_target(order.json_file)
     async with open_controller(settings) as controller:
+        if order.limits and not controller.reconciles:
+            raise UsageError(
+                "--max-price and --machines are limits of the process that rents, and that is "
+                "another one here: set NOXFVR_MAX_PRICE and NOXFVR_MAX_MACHINES there"
+            )
         follower = Batch(controller, open_reporter(order.json_file), tongue())
         try:
             await _submit(controller, follower, order)
             if not follower.items:
                 follower.reporter.warn("Nothing to process")
                 return False
-            if order.dry_run or not _is_wanted(controller, follower, order.yes):
+            if order.dry_run or not await _is_wanted(controller, follower, order.yes):
                 _show_plan(controller, follower)
-                follower.skip_all()
+                await follower.skip_all()
                 _write_rows(follower, order.json_file, 0.0)
                 return order.dry_run and not any(i.error for i in follower.items)
             follower.start()
@@ -86,7 +94,7 @@ async def _submit(controller: Controller, follower: Batch, order: Order) -> None
                 key = f"batch:{run}:{len(follower.items)}"
                 job = await source.accept(controller, key, tongue().language, order.task)
                 follower.add_job(source, job)
-            except UserError as error:
+            except ControllerError as error:
                 follower.add_error(source, error)
 
 
@@ -112,6 +120,28 @@ async def follow(follower: Batch, json_file: str | None) -> bool:
     return all(item.status == "completed" for item in follower.items)
 
 
+def check_target(json_file: str | None) -> None:
+    """:class:`UsageError` where the rows could not be written, before any work is done."""
+    if json_file in (None, "-"):
+        return
+    target = Path(json_file)
+    if target.is_dir() or not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise UsageError(f"{json_file} cannot be written: name a file in a folder of yours")
+
+
+async def see_machines_off(controller: Controller) -> None:
+    """Carry out what ends machines, if this process is the one that has to."""
+    if not controller.reconciles:
+        return
+    controller.release_idle_machines()
+    ends_at = time.monotonic() + _CANCEL_S
+    while any(not controller.attempt_on(each.id) for each in controller.machines()):
+        if time.monotonic() > ends_at:
+            click.echo("a machine is not proven gone yet; noxfvr status shows it", err=True)
+            return
+        await asyncio.sleep(0.2)
+
+
 async def cancel_all(controller: Controller, jobs: Sequence[Job]) -> bool:
     """Whether all of them ended as cancelled."""
     late = False
@@ -129,6 +159,7 @@ async def cancel_all(controller: Controller, jobs: Sequence[Job]) -> bool:
             ended = controller.get(job.id, by=TERMINAL)
         click.echo(f"{job.short_id} {ended.state}")
         late = late or ended.state is not JobState.CANCELLED
+    await see_machines_off(controller)
     return not late
 
 
@@ -178,7 +209,7 @@ def _show_plan(controller: Controller, follower: Batch) -> None:
             )
 
 
-def _is_wanted(controller: Controller, follower: Batch, yes: bool) -> bool:
+async def _is_wanted(controller: Controller, follower: Batch, yes: bool) -> bool:
     """Ask where somebody can answer; a pipe has said what it wants by its arguments."""
     if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return True
@@ -187,7 +218,8 @@ def _is_wanted(controller: Controller, follower: Batch, yes: bool) -> bool:
         return True
     estimates = [controller.estimate(job) for job in jobs]
     seconds, usd = sum(e.seconds for e in estimates), sum(e.usd for e in estimates)
-    return click.confirm(f"{len(jobs)} videos, about {seconds:.0f} s, ${usd:.2f}. Start?", True)
+    question = f"{len(jobs)} videos, about {seconds:.0f} s, ${usd:.2f}. Start?"
+    return await asyncio.to_thread(click.confirm, question, True)
 
 
 def _write_rows(follower: Batch, json_file: str | None, seconds: float) -> None:

@@ -117,10 +117,6 @@ class Unclear(ControllerError):
     """The outcome is not known. Nothing may be concluded from it."""
 
 
-class NoCapacity(ProviderError):
-    """There is no machine to be had under the limits at this moment."""
-
-
 class StorageError(ControllerError):
     """Storage could not be read or written."""
 

@@ -76,24 +76,30 @@ def reservation_usd(offer: Offer, settings: Settings) -> float:
 
 
 def choose_offer(
-    offers: Sequence[Offer], settings: Settings, *, committed_today_usd: float
+    offers: Sequence[Offer], settings: Settings, *, spent_usd: float, committed_today_usd: float
 ) -> Offer | Reason:
-    """The cheapest offer within the cap and the budgets, or why there is none."""
+    """The cheapest offer within the cap and the budgets, or why there is none.
+
+    ``spent_usd`` is what earlier attempts of the same job have cost.
+    """
     fit = [offer for offer in offers if offer.usd_per_hour <= settings.max_price]
     if not fit:
         return Reason.RENT_FAILED
     best = min(fit, key=lambda offer: offer.usd_per_hour)
     cost = reservation_usd(best, settings)
-    if cost > settings.job_budget or committed_today_usd + cost > settings.day_budget:
+    if spent_usd + cost > settings.job_budget or committed_today_usd + cost > settings.day_budget:
         return Reason.BUDGET
     return best
 
 
 def should_retry(job: Job, ended: Sequence[Attempt], reason: AnyReason) -> bool:
     """Whether another attempt may do better; ``ended`` are those before the one that failed."""
-    if reason not in RETRYABLE or job.attempts >= MAX_ATTEMPTS:
+    if reason is Reason.RENT_FAILED:
+        return True  # nothing ran and nothing was paid: the deadline of the queue is the bound
+    ran = [attempt for attempt in ended if attempt.reason is not Reason.RENT_FAILED]
+    if reason not in RETRYABLE or len(ran) + 1 >= MAX_ATTEMPTS:
         return False
-    alike = bool(ended) and ended[-1].reason == reason
+    alike = bool(ran) and ran[-1].reason == reason
     return not alike or reason in _MACHINE_TROUBLE
 
 

@@ -40,10 +40,9 @@ class Controller:
         intake: Intake,
         clock: Callable[[], float],
         wake: Callable[[], None],
-        reconciles: bool = True,
     ) -> None:
         self.settings = settings
-        self.reconciles = reconciles
+        self.reconciles = True
         """False in a client: another process runs the loops."""
         self.clock = clock
         self._store = store
@@ -117,6 +116,12 @@ class Controller:
                 self._wake()
                 return changed
 
+    async def discard(self, job_id: str, *, by: Actor) -> None:
+        """Cancel a draft and remove its upload at once."""
+        job = self.cancel(job_id, by=by)
+        if job.source_is_ours and not self._store.jobs.is_source_wanted(job):
+            await self._storage.delete(job.source_key)
+
     def retry(self, job_id: str, *, by: Actor, key: str) -> Job:
         """A new job with the same input and task as one that was started and has ended."""
         job = self.get(job_id, by=by)
@@ -162,6 +167,10 @@ class Controller:
 
     def attempts(self, job_id: str) -> list[Attempt]:
         return self._store.attempts.of_job(job_id)
+
+    def attempt_on(self, machine_id: str) -> Attempt | None:
+        """The attempt that a machine works on now."""
+        return self._store.attempts.open_on(machine_id)
 
     def machine(self, machine_id: str) -> Machine | None:
         return self._store.machines.get(machine_id)
@@ -215,6 +224,10 @@ class Controller:
         owner = self._store.claim("front_end", front_end)
         if owner != front_end:
             raise ForeignDatabase(owner)
+
+    def newest_event(self) -> int:
+        """Where a follower that does not care for the past begins."""
+        return self._store.events.newest()
 
     def events_after(self, cursor: int, limit: int = 500) -> list[Event]:
         return self._store.events.after(cursor, limit)

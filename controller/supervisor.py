@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
 from typing import Protocol
 
 from controller.errors import ControllerError
@@ -51,7 +50,11 @@ class Supervisor:
             except Exception:
                 failures += 1
                 log.exception("%s failed and goes on", name)
-            wait_s = min(_LONGEST_BACKOFF_S, interval_s * 2**failures) if failures else interval_s
+            wait_s = (
+                min(_LONGEST_BACKOFF_S, interval_s * 2 ** min(failures, 10))
+                if failures
+                else interval_s
+            )
             await self._rest(name, wait_s)
 
     async def _rest(self, name: str, wait_s: float) -> None:
@@ -60,6 +63,3 @@ class Supervisor:
             async with asyncio.timeout(wait_s):
                 await bell.wait()
         bell.clear()
-
-    def __iter__(self) -> Iterator[Loop]:
-        return (loop for loop, _ in self._loops.values())

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
+from ulid import ULID
 
 from controller.errors import AlreadyRunning, DatabaseError, StorageError
 from controller.intake import Intake
@@ -27,11 +28,13 @@ from controller.service import Controller
 from controller.settings import Settings
 from controller.storage.folder import FolderStorage
 from controller.store import Store
-from controller.supervisor import Supervisor
+from controller.supervisor import Loop, Supervisor
 
 log = logging.getLogger(__name__)
 
 _PRUNE_S = 60.0
+_TAKE_OVER_S = 1.0
+_UPLOAD_S = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +86,57 @@ async def open_controller(
     clock: Callable[[], float] = time.time,
     must_own: bool = False,
     only_look: bool = False,
+    only_end: bool = False,
 ) -> AsyncIterator[Controller]:
     """A controller while the context is open.
 
-    The first process on a data directory runs the loops; a second one, or one that will
-    ``only_look``, is a client that submits and follows. One that ``must_own`` the directory
-    raises :class:`AlreadyRunning` instead.
+    The first process on a data directory runs the loops; a second one is a client that submits
+    and follows, and takes over when the first one is gone. One that ``must_own`` the directory
+    raises :class:`AlreadyRunning` instead. One that will ``only_look`` never runs loops; one that
+    will ``only_end`` things runs all but the one that starts jobs.
     """
     lock = _lock(settings)
-    try:
-        if not only_look:
-            lock.acquire(blocking=False)
-    except Timeout:
-        if must_own:
-            raise AlreadyRunning(f"another process works on {settings.data_dir}") from None
+    if must_own and not _acquire(lock):
+        raise AlreadyRunning(f"another process works on {settings.data_dir}")
     context = build_context(settings, clock=clock)
+    loops = build_loops(context)
+    supervisor = _supervisor(context, loops, place=not only_end)
+    controller = _controller(context, wake=supervisor.wake)
+    controller.reconciles = not only_look and _acquire(lock)
+    keeper = asyncio.create_task(_keep(lock, context, supervisor, controller), name="loops")
+    if only_look:
+        keeper.cancel()
     try:
-        if lock.is_locked:
-            async with _running_loops(context) as controller:
-                yield controller
-        else:
-            yield _controller(context, wake=lambda: None, reconciles=False)
+        yield controller
     finally:
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+        await loops.watch.close()
         context.store.close()
         lock.release()
+
+
+async def _keep(
+    lock: FileLock, context: Context, supervisor: Supervisor, controller: Controller
+) -> None:
+    """Run the loops as soon as this process may."""
+    while not _acquire(lock):  # noqa: ASYNC110 - another process's lock rings no bell
+        await asyncio.sleep(_TAKE_OVER_S)
+    controller.reconciles = True
+    await _remove_partial_uploads(context)
+    await supervisor.run()
+
+
+def _acquire(lock: FileLock) -> bool:
+    try:
+        if not lock.is_locked:
+            lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    except OSError as error:
+        raise DatabaseError(f"{lock.lock_file} cannot be used: {error.strerror}") from error
+    return True
 
 
 def _lock(settings: Settings) -> FileLock:
@@ -117,34 +147,24 @@ def _lock(settings: Settings) -> FileLock:
     return FileLock(settings.data_dir / "noxfvr.lock")
 
 
-@asynccontextmanager
-async def _running_loops(context: Context) -> AsyncIterator[Controller]:
-    loops = build_loops(context)
+def _supervisor(context: Context, loops: Loops, *, place: bool) -> Supervisor:
     poll_s = context.settings.poll_s
-    supervisor = Supervisor(
-        {
-            "reap": (loops.reap, poll_s),
-            "watch": (loops.watch, poll_s),
-            "place": (loops.place, poll_s),
-            "prune": (loops.prune, _PRUNE_S),
-        }
-    )
-    await _remove_partial_uploads(context)
-    running = asyncio.create_task(supervisor.run(), name="loops")
-    try:
-        yield _controller(context, wake=supervisor.wake)
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-        await loops.watch.close()
+    duties: dict[str, tuple[Loop, float]] = {
+        "reap": (loops.reap, poll_s),
+        "watch": (loops.watch, poll_s),
+        "prune": (loops.prune, _PRUNE_S),
+    }
+    if place:
+        duties["place"] = (loops.place, poll_s)
+    return Supervisor(duties)
 
 
 async def _remove_partial_uploads(context: Context) -> None:
-    """What a crash left of uploads: with the lock held nobody else is receiving one."""
+    """What a crash left of uploads; young ones may be another process's that it receives now."""
     incoming = context.settings.work_dir / "incoming"
     for path in incoming.glob("*") if incoming.is_dir() else ():
-        path.unlink(missing_ok=True)
+        if _is_stray(path.name, context):
+            path.unlink(missing_ok=True)
     try:
         stored = await context.storage.entries("input/uploads/")
     except StorageError as error:
@@ -152,13 +172,19 @@ async def _remove_partial_uploads(context: Context) -> None:
         return
     for entry in stored:
         job_id = entry.key.split("/")[2]
-        if not context.store.jobs.exists(job_id):
+        if _is_stray(job_id, context) and not context.store.jobs.exists(job_id):
             await context.storage.delete(entry.key)
 
 
-def _controller(
-    context: Context, *, wake: Callable[[], None], reconciles: bool = True
-) -> Controller:
+def _is_stray(name: str, context: Context) -> bool:
+    """Whether a name of ours (a ULID, which holds its time) is older than any upload takes."""
+    try:
+        return context.clock() - ULID.from_str(name).timestamp > _UPLOAD_S
+    except ValueError:
+        return False
+
+
+def _controller(context: Context, wake: Callable[[], None]) -> Controller:
     return Controller(
         store=context.store,
         storage=context.storage,
@@ -171,7 +197,6 @@ def _controller(
         ),
         clock=context.clock,
         wake=wake,
-        reconciles=reconciles,
     )
 
 

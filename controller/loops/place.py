@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 _RENTS_A_TICK = 4
 
 
+class _RacedError(Exception):
+    """The job or the machine is not any more what it was when it was read: nothing is done."""
+
+
 class Place:
     """``renting``: machines whose create call of this process has not been answered yet."""
 
@@ -28,14 +32,16 @@ class Place:
 
     async def tick(self) -> int:
         """How many jobs found a machine."""
-        placed = 0
+        placed = rents = 0
         for job in self._context.store.jobs.queue():
             if await self._place_on_warm(job):
                 placed += 1
-            elif self._has_room() and placed < _RENTS_A_TICK:
-                if not await self._rent_for(job):
-                    break
-                placed += 1
+            elif self._has_room() and rents < _RENTS_A_TICK:
+                if await self._rent_for(job):
+                    placed += 1
+                    rents += 1
+                else:
+                    rents = _RENTS_A_TICK
         return placed
 
     async def _place_on_warm(self, job: Job) -> bool:
@@ -45,12 +51,16 @@ class Place:
         for machine in context.store.machines.select([MachineState.READY]):
             if machine.retire_requested_at is not None or machine.expires_at < now + need_s:
                 continue
-            with context.store.transaction():
-                busy = context.store.machines.move(machine, MachineState.BUSY, idle_since=None)
-                assigned = self._assign(job, busy) if busy else None
-            if busy and assigned:
-                await self._give_orders(busy, *assigned)
-                return True
+            try:
+                with context.store.transaction():
+                    assigned = self._assign(job, machine)
+                    busy = context.store.machines.move(machine, MachineState.BUSY, idle_since=None)
+                    if busy is None:
+                        raise _RacedError
+            except _RacedError:
+                continue
+            await self._give_orders(busy, *assigned)
+            return True
         return False
 
     def _has_room(self) -> bool:
@@ -67,16 +77,19 @@ class Place:
             return False
         midnight = context.clock() // 86400 * 86400
         committed_usd = context.store.machines.committed_usd(midnight)
-        chosen = policy.choose_offer(offers, context.settings, committed_today_usd=committed_usd)
+        chosen = policy.choose_offer(
+            offers, context.settings, spent_usd=job.cost_usd, committed_today_usd=committed_usd
+        )
         if isinstance(chosen, Reason):
             log.debug("Nothing to rent for job %s: %s", job.id, chosen)
             return False
         machine = self._new_machine(chosen)
-        with context.store.transaction():
-            context.store.machines.add(machine)
-            assigned = self._assign(job, machine)
-            if assigned is None:
-                raise RuntimeError(f"job {job.id} is queued and cannot be assigned")
+        try:
+            with context.store.transaction():
+                context.store.machines.add(machine)
+                assigned = self._assign(job, machine)
+        except _RacedError:
+            return True
         self.renting.add(machine.id)
         try:
             await self._give_orders(machine, *assigned)
@@ -113,7 +126,7 @@ class Place:
             orders_sequence=0,
         )
 
-    def _assign(self, job: Job, machine: Machine) -> tuple[Job, Attempt] | None:
+    def _assign(self, job: Job, machine: Machine) -> tuple[Job, Attempt]:
         context = self._context
         moved = context.store.jobs.move(
             job, JobState.RUNNING, event="assigned",
@@ -121,7 +134,7 @@ class Place:
             attempts=job.attempts + 1,
         )  # fmt: skip
         if moved is None:
-            return None
+            raise _RacedError
         deadline_at = min(
             machine.expires_at,
             context.clock() + policy.BOOT_ALLOWANCE_S + context.settings.job_timeout_s,

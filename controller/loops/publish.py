@@ -38,7 +38,7 @@ class Publisher:
         if complaint:
             return complaint
         final_key = policy.output_key(job, result.extension)
-        if self._context.store.jobs.get(job.id).cancel_requested_at is None:
+        if self._is_wanted(attempt):
             self._context.store.jobs.claim_output(job.id, final_key)
             await self._context.storage.copy(output_key(attempt), final_key)
             if self._commit(job, attempt, result, final_key, hashed_by):
@@ -65,9 +65,10 @@ class Publisher:
             return "the hash is not the one reported", ""
         if result.sha256 is None:
             return "no hash was reported", ""
-        return await self._check_content(job, key), "controller" if digest else "runner"
+        complaint = await self._check_content(job, result, key)
+        return complaint, "controller" if digest else "runner"
 
-    async def _check_content(self, job: Job, key: str) -> str | None:
+    async def _check_content(self, job: Job, result: Result, key: str) -> str | None:
         limits = Limits(
             max_bytes=_RESULT_BYTES,
             max_seconds=job.facts.duration_s + 60,
@@ -78,7 +79,7 @@ class Publisher:
                 found = await self._probe(path, limits)
         except BadVideo as error:
             return f"the output cannot be read: {error}"
-        return mismatch(job, found)
+        return mismatch(job, found) or missing_streams(job, found, result)
 
     def _commit(
         self, job: Job, attempt: Attempt, result: Result, final_key: str, hashed_by: str
@@ -86,15 +87,9 @@ class Publisher:
         store, now = self._context.store, self._context.clock()
         with store.transaction():
             current = store.jobs.get(job.id)
-            wanted = (
-                current.state is JobState.RUNNING
-                and current.attempts == attempt.number
-                and current.cancel_requested_at is None
-            )
             machine = store.machines.get(attempt.machine)
             newest = store.attempts.open_on(attempt.machine)
-            ours = newest and (newest.job, newest.number) == (attempt.job, attempt.number)
-            if not (wanted and machine and newest and ours):
+            if not (self._is_wanted(attempt) and machine and newest):
                 return False
             store.attempts.move(newest, AttemptState.VERIFIED, ended_at=now)
             store.jobs.move(
@@ -108,6 +103,14 @@ class Publisher:
         log.info("Job %s is done: %s", job.id, final_key)
         return True
 
+    def _is_wanted(self, attempt: Attempt) -> bool:
+        """Whether the attempt is still the one that may publish."""
+        job = self._context.store.jobs.get(attempt.job)
+        newest = self._context.store.attempts.open_on(attempt.machine)
+        ours = newest and (newest.job, newest.number) == (attempt.job, attempt.number)
+        running = job.state is JobState.RUNNING and job.cancel_requested_at is None
+        return bool(ours) and running and job.attempts == attempt.number
+
     async def _withdraw(self, job: Job, final_key: str) -> None:
         if self._context.store.jobs.get(job.id).output_key != final_key:
             await self._context.storage.delete(final_key)
@@ -117,6 +120,20 @@ class Publisher:
         if seconds > 0 and result.device:
             speed = policy.work_pixels(job.facts) / seconds
             self._context.store.speeds.learn(result.device, policy.work_name(job.task), speed)
+
+
+def missing_streams(job: Job, found: Facts, result: Result) -> str | None:
+    """Which streams of the source are neither in the output nor reported as left out."""
+    for kind, wanted, there in (
+        ("audio", job.facts.audio, found.audio),
+        ("subtitle", job.facts.subtitles, found.subtitles),
+    ):
+        dropped = sum(name.startswith(kind) for name in result.dropped)
+        if len(there) + dropped < len(wanted):
+            return f"{len(there)} {kind} streams are not {len(wanted)}"
+    if found.bit_depth < job.facts.bit_depth:
+        return f"{found.bit_depth} bit are not {job.facts.bit_depth}"
+    return None
 
 
 def mismatch(job: Job, found: Facts) -> str | None:

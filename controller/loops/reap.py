@@ -16,8 +16,9 @@ from controller.errors import ProviderError, Unclear
 from controller.labels import Label
 from controller.loops.context import Context, end_attempt
 from controller.providers.base import Instance
-from controller.records import Machine
+from controller.records import Attempt, Machine
 from controller.states import AttemptState, MachineState, Reason
+from remote_runner.protocol import ProtocolError
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,6 @@ class Reap:
     def __init__(self, context: Context, *, renting: Collection[str]) -> None:
         self._context = context
         self._renting = renting
-        self.listed_at: float | None = None
-        """When the last complete listing was taken."""
 
     async def tick(self) -> int:
         """How many machines were destroyed or found gone."""
@@ -44,7 +43,6 @@ class Reap:
         except (Unclear, ProviderError) as error:
             log.warning("The listing of machines is not known: %s", error)
             return 0
-        self.listed_at = context.clock()
         by_label: dict[str, list[Instance]] = defaultdict(list)
         for instance in instances:
             by_label[instance.label].append(instance)
@@ -61,9 +59,9 @@ class Reap:
             return 0
         machine = noted
         if machine.state in (MachineState.RENTING, MachineState.UNKNOWN):
-            self._resolve(machine, instances)
+            await self._resolve(machine, instances)
         elif machine.state is not MachineState.RETIRING:
-            self._check_alive(machine)
+            await self._check_alive(machine)
         return await self._retire(machine.id, instances)
 
     def _note_presence(self, machine: Machine, present: bool) -> Machine | None:
@@ -77,21 +75,21 @@ class Reap:
             return store.machines.change(machine, absences=0, absent_since=None)
         return machine
 
-    def _resolve(self, machine: Machine, instances: list[Instance]) -> None:
+    async def _resolve(self, machine: Machine, instances: list[Instance]) -> None:
         """A create call whose answer is lost: the label tells whether it worked."""
         store = self._context.store
         if instances:
             log.info("Adopting instance %s as machine %s", instances[0].id, machine.id)
             store.machines.move(machine, MachineState.BOOTING, instance=instances[0].id)
         elif self._is_absent(machine):
-            self._lose(machine, Reason.RENT_FAILED, "the create call left no machine")
+            await self._lose(machine, Reason.RENT_FAILED, "the create call left no machine")
 
-    def _check_alive(self, machine: Machine) -> None:
+    async def _check_alive(self, machine: Machine) -> None:
         now = self._context.clock()
         if self._is_absent(machine):
-            self._lose(machine, Reason.MACHINE_GONE, "the machine is in no listing any more")
+            await self._lose(machine, Reason.MACHINE_GONE, "the machine is in no listing any more")
         elif now >= machine.expires_at:
-            self._lose(machine, Reason.TIMEOUT, "the machine is past its deadline")
+            await self._lose(machine, Reason.TIMEOUT, "the machine is past its deadline")
         elif machine.idle_since and now >= machine.idle_since + self._context.settings.idle_s:
             self._context.store.machines.request_retire(machine.id, "idle")
 
@@ -101,13 +99,23 @@ class Reap:
         settled = self._context.clock() - since >= self._context.provider.settle_s
         return machine.absences >= _PROOF and settled
 
-    def _lose(self, machine: Machine, reason: Reason, detail: str) -> None:
+    async def _lose(self, machine: Machine, reason: Reason, detail: str) -> None:
+        """Give a machine up, and its attempt with it unless that has left a result to look at."""
         store = self._context.store
+        store.machines.request_retire(machine.id, reason)
+        attempt = store.attempts.open_on(machine.id)
+        if attempt is None or await self._has_result(attempt):
+            return
         with store.transaction():
-            store.machines.request_retire(machine.id, reason)
             attempt = store.attempts.open_on(machine.id)
             if attempt:
                 end_attempt(self._context, attempt, AttemptState.LOST, reason, detail)
+
+    async def _has_result(self, attempt: Attempt) -> bool:
+        try:
+            return await self._context.mailbox.result(attempt) is not None
+        except ProtocolError:
+            return False
 
     async def _retire(self, machine_id: str, instances: list[Instance]) -> int:
         """Carry out a requested end, for ever, until it is proven."""

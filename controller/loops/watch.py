@@ -117,6 +117,9 @@ class Watch:
             )
         elif result.outcome is Outcome.FAILED:
             reason_told = result.reason or RunnerReason.INTERNAL
+            if not reason_told.is_input_fault:
+                # the next attempt is to run elsewhere
+                self._context.store.machines.request_retire(attempt.machine, reason_told)
             end_attempt(
                 self._context, attempt, AttemptState.FAILED, reason_told, result.detail[:500]
             )
@@ -131,6 +134,8 @@ class Watch:
             complaint = await self._publisher.publish(job, attempt, result)
         except ControllerError as error:
             log.warning("The result of job %s cannot be looked at yet: %s", job.id, error)
+            if self._context.clock() > attempt.deadline_at:
+                self._give_up(attempt, Reason.TIMEOUT, "the result could not be looked at in time")
             return
         except Exception:
             log.exception("The result of job %s could not be checked", job.id)

@@ -169,7 +169,7 @@ def _replacing(target: Path) -> Iterator[Path]:
 def _link_or_copy(source: Path, target: Path) -> None:
     with _replacing(target) as partial:
         try:
-            partial.hardlink_to(source)
+            partial.hardlink_to(source.resolve(strict=True))
         except OSError:
             shutil.copyfile(source, partial)
 

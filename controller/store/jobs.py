@@ -225,10 +225,6 @@ class Attempts:
         )
         return Attempt.from_row(row) if row else None
 
-    def count_on(self, machine_id: str) -> int:
-        row = self._db.one("SELECT count(*) AS n FROM attempts WHERE machine = :m", m=machine_id)
-        return int(row["n"])
-
     def move(self, attempt: Attempt, to: AttemptState, **columns: Any) -> Attempt | None:
         if to not in ATTEMPT_MOVES[attempt.state]:
             raise ValueError(f"an attempt never moves from {attempt.state} to {to}")

@@ -80,7 +80,7 @@ class Machines:
         return int(row["orders_sequence"])
 
     def committed_usd(self, since: float) -> float:
-        """What machines created since may cost: what was reserved, or was spent where it is over.
+        """What machines cost or may cost, of those created since and of all that are not gone.
 
         An end that is not proven keeps its reservation, and the meter beyond it.
         """
@@ -88,7 +88,7 @@ class Machines:
             """SELECT coalesce(sum(CASE WHEN gone_at IS NULL
                       THEN max(reserved_usd, usd_per_hour * (:now - created_at) / 3600)
                       ELSE usd_per_hour * (gone_at - created_at) / 3600 END), 0) AS usd
-               FROM machines WHERE created_at >= :since""",
+               FROM machines WHERE created_at >= :since OR gone_at IS NULL""",
             now=self._db.clock(), since=since,
         )  # fmt: skip
         return float(row["usd"])

@@ -138,11 +138,11 @@ def test_russian_counts_of_frames_are_in_the_genitive_after_of(texts, total, sho
 
 
 def test_a_long_name_keeps_what_was_done_and_its_suffix(job):
-    key = f"output/{'A' * 118}_x2_48fps_abcdef.mp4"
-    done = dataclasses.replace(job, output_key=key)
-    assert name_result(done) == f"{'A' * 59}…_x2_48fps_abcdef.mp4"
-    short = dataclasses.replace(job, output_key="output/my_clip_x2_abcdef.mkv")
-    assert name_result(short) == "my_clip_x2_abcdef.mkv"
+    tail = f"_x2_{job.short_id}.mp4"
+    done = dataclasses.replace(job, output_key=f"output/a_{'B' * 118}{tail}")
+    assert name_result(done) == f"a_{'B' * 57}…{tail}"
+    short = dataclasses.replace(job, output_key=f"output/my_clip{tail}")
+    assert name_result(short) == f"my_clip{tail}"
 
 
 async def test_estimates_come_from_the_controller(texts, house, job):

@@ -65,6 +65,13 @@ async def test_a_file_is_linked_or_moved_and_never_lost(storage, tmp_path):
     assert await storage.read("input/2/film.mp4") == b"film"
 
 
+async def test_a_link_to_a_file_is_stored_as_the_file(storage, tmp_path):
+    (tmp_path / "film.mp4").write_bytes(b"film")
+    (tmp_path / "link.mp4").symlink_to("film.mp4")
+    await storage.put_file("input/link.mp4", tmp_path / "link.mp4", move=False)
+    assert await storage.read("input/link.mp4") == b"film"
+
+
 async def test_a_copy_does_not_change_with_its_source(storage):
     await storage.write("staging", b"result")
     await storage.copy("staging", "output/final")

@@ -259,15 +259,82 @@ async def test_only_a_machines_fault_is_retried(house, reason, state):
 async def test_two_machines_that_fail_alike_are_the_jobs_fault(house):
     job = await house.queued()
     await house.tick()
-    house.runner.fail(house.machine(), RunnerReason.ENCODER_FAILED)
-    await house.tick()
-    await house.tick(6)
-    await house.tick()
+    first = house.machine()
+    house.runner.fail(first, RunnerReason.ENCODER_FAILED)
+    for _ in range(5):
+        await house.tick(3)
     assert house.job(job).attempts == 2
-    house.runner.fail(house.machine(), RunnerReason.ENCODER_FAILED)
+    second = house.machine()
+    assert second.id != first.id
+    house.runner.fail(second, RunnerReason.ENCODER_FAILED)
     await house.tick()
     failed = house.job(job)
     assert (failed.state, failed.reason) == (JobState.FAILED, RunnerReason.ENCODER_FAILED)
+
+
+async def test_a_result_is_kept_although_its_machine_has_left(house):
+    job = await house.queued()
+    await house.tick()
+    house.runner.heartbeat(house.machine())
+    house.runner.finish(house.machine(), DOUBLED)
+    house.provider.alive.clear()
+    for _ in range(3):  # the controller was busy or away while the runner idled out
+        await house.reap.tick()
+    await house.tick()
+    assert house.job(job).state is JobState.DONE
+    for _ in range(4):
+        await house.tick()
+    assert house.store.machines.select() == []
+
+
+async def test_a_check_that_outlives_its_attempt_touches_nothing(house):
+    job = await house.queued()
+    await house.tick()
+    machine = house.machine()
+    house.runner.finish(machine, DOUBLED)
+    (attempt,) = house.store.attempts.of_job(job.id)
+    result = await house.context.mailbox.result(attempt)
+    house.store.attempts.move(attempt, AttemptState.LOST, ended_at=1.0)
+    await house.watch._publisher.publish(house.job(job), attempt, result)
+    assert await house.storage.entries("output/") == []
+
+
+async def test_refused_offers_do_not_use_up_the_attempts(house):
+    house.provider.create_faults.extend(["refused"] * 4)
+    job = await house.queued()
+    for _ in range(60):
+        await house.tick(5)
+        if house.provider.alive:
+            break
+    assert house.job(job).state is JobState.RUNNING
+
+
+@pytest.mark.parametrize("lost", [{"audio": ()}, {"bit_depth": 7}])
+async def test_a_result_that_lost_a_stream_or_depth_is_never_published(house, lost):
+    job = await house.queued()
+    await house.tick()
+    house.runner.finish(house.machine(), video(width=640, height=360, **lost))
+    await house.tick()
+    assert house.job(job).state is JobState.QUEUED
+
+
+async def test_what_is_said_to_be_left_out_may_be_missing(house):
+    job = await house.queued()
+    await house.tick()
+    output = video(width=640, height=360, audio=())
+    house.runner.finish(house.machine(), output, dropped=("audio:aac/rus",))
+    await house.tick()
+    assert house.job(job).state is JobState.DONE
+
+
+async def test_a_job_cancelled_while_it_is_placed_leaves_no_machine_busy(house):
+    job, other = await house.queued("a.mp4"), await house.queued("b.mp4")
+    queue = house.store.jobs.queue()
+    house.store.jobs.queue = lambda: queue
+    house.controller.cancel(job.id, by=Actor(7))
+    await house.place.tick()
+    assert house.job(other).state is JobState.RUNNING
+    assert len(house.store.machines.select()) == 1
 
 
 async def test_a_retry_by_the_user_is_a_new_job_on_the_same_input(house):

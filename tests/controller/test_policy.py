@@ -19,19 +19,25 @@ from tests.controller.conftest import FACTS
 def test_the_cheapest_offer_within_the_cap_is_taken():
     offers = [Offer(id=str(p), name="x", usd_per_hour=p) for p in (0.2, 0.08, 0.05, 0.5)]
     settings = Settings(max_price=0.1)
-    assert policy.choose_offer(offers, settings, committed_today_usd=0).id == "0.05"
+    assert policy.choose_offer(offers, settings, spent_usd=0, committed_today_usd=0).id == "0.05"
 
 
 def test_the_cap_is_never_loosened():
     offers = [Offer(id="1", name="x", usd_per_hour=0.1001)]
     settings = Settings(max_price=0.1)
-    chosen = policy.choose_offer(offers, settings, committed_today_usd=0)
+    chosen = policy.choose_offer(offers, settings, spent_usd=0, committed_today_usd=0)
     assert chosen is Reason.RENT_FAILED
 
 
 def test_a_day_that_is_spent_rents_nothing_more():
     offers = [Offer(id="1", name="x", usd_per_hour=0.1)]
-    chosen = policy.choose_offer(offers, Settings(), committed_today_usd=4.9)
+    chosen = policy.choose_offer(offers, Settings(), spent_usd=0, committed_today_usd=4.9)
+    assert chosen is Reason.BUDGET
+
+
+def test_what_earlier_attempts_cost_counts_against_the_jobs_budget():
+    offers = [Offer(id="1", name="x", usd_per_hour=0.1)]
+    chosen = policy.choose_offer(offers, Settings(), spent_usd=0.9, committed_today_usd=0)
     assert chosen is Reason.BUDGET
 
 

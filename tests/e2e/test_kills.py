@@ -16,6 +16,7 @@ async def during_intake(story, chat):
     await story.driver.inject(FaultKind.DELAY, "getFile", seconds=5)
     sent = await chat.send_video(SAMPLE, as_document=True)
     await chat.wait_until(lambda ms: any(m.from_bot for m in ms), 30)
+    await asyncio.sleep(0.5)  # the id of the card is written down when the answer is there
     await story.restart_bot()
     await press_start(chat, "×2 and 2× fps")
     return sent
