@@ -1,4 +1,5 @@
 import dataclasses
+from fractions import Fraction
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_russian_counts_of_frames_are_in_the_genitive_after_of(texts, total, sho
 
 
 def test_a_long_name_keeps_what_was_done_and_its_suffix(job):
-    tail = f"_x2_{job.short_id}.mp4"
+    tail = f"_{job.task.what(Fraction(24))}_{job.short_id}.mp4"
     done = dataclasses.replace(job, output_key=f"output/a_{'B' * 118}{tail}")
     assert name_result(done) == f"a_{'B' * 57}…{tail}"
     short = dataclasses.replace(job, output_key=f"output/my_clip{tail}")
