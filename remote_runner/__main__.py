@@ -16,8 +16,8 @@ from pathlib import Path
 # Must be set before PyTorch is imported (GNU libgomp manual, OMP_WAIT_POLICY).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from remote_runner.errors import Cancelled, RunnerError
-from remote_runner.protocol import PRESETS, Check, Facts, Mode, Phase, Task
+from remote_runner.errors import Cancelled, InputError, RunnerError
+from remote_runner.protocol import PRESETS, Check, Facts, Mode, Phase, Reason, Task
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     except RunnerError as error:
         print(f"{error.reason}: {error.detail}", file=sys.stderr)
         return EXIT_FAILED
-    except Cancelled:
+    except (Cancelled, KeyboardInterrupt):
         print("cancelled", file=sys.stderr)
         return EXIT_FAILED
     return code
@@ -176,15 +176,24 @@ def _probe(options: argparse.Namespace) -> int:
             ),
         )
     except RunnerError as error:
-        if not options.json:
-            raise
-        print(json.dumps({"error": {"reason": error.reason, "detail": error.detail}}))
-        return EXIT_FAILED
+        return _refuse(error, as_json=options.json)
+    except (ArithmeticError, ValueError, LookupError, MemoryError) as error:
+        # a file that confuses even the prober is refused like any other bad one
+        why = f"its description makes no sense ({type(error).__name__})"
+        return _refuse(InputError(Reason.CORRUPT, why), as_json=options.json)
     if options.json:
         print(json.dumps({"facts": dataclasses.asdict(facts)}))
     else:
         _list_facts(facts)
     return EXIT_DONE
+
+
+def _refuse(error: RunnerError, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": {"reason": error.reason, "detail": error.detail}}))
+    else:
+        print(f"{error.reason}: {error.detail}", file=sys.stderr)
+    return EXIT_FAILED
 
 
 def _list_facts(facts: Facts) -> None:

@@ -18,7 +18,7 @@ import torch
 
 from remote_runner.belt import Abandoned, Belt, Worker, feed
 from remote_runner.devices import describe_device, keep_freed_memory
-from remote_runner.errors import Cancelled, MachineError, from_os_error
+from remote_runner.errors import Cancelled, InputError, MachineError, from_os_error
 from remote_runner.plan import Equipment, Plan, plan_work
 from remote_runner.protocol import Check, Facts, Phase, Reason, Task
 from remote_runner.video.decode import Picture
@@ -90,6 +90,9 @@ def process(
     progress(Progress(phase=Phase.STARTING))
     plan = plan_work(source, task, equipment or Equipment(), container)
     final = output.with_suffix(f".{plan.mux.extension}")
+    if final.exists() and final.samefile(source):
+        plan.close()
+        raise InputError(Reason.BAD_TASK, "the output would replace its source")
     unfinished = final.with_name(f".{final.name}.{os.getpid()}.part")
     plan.timings["prepare"] = time.monotonic() - started
     try:

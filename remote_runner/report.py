@@ -166,10 +166,18 @@ class Reporter:
         with self._writing:
             self._write_alone()
 
+    def _free_memory(self) -> int | None:
+        try:
+            return self._probe_memory()
+        except RuntimeError:
+            # a card that died must not take the sign of life and the result with it
+            log.exception("the device does not tell its free memory")
+            return None
+
     def _write_alone(self) -> None:
+        memory = self._free_memory()
         with self._lock:
             status_url, log_url = self._urls
-            memory = self._probe_memory()
             self._status = replace(
                 self._status,
                 sequence=self._status.sequence + 1,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -58,6 +60,10 @@ class Picture:
         return all(torch.equal(mine, theirs) for mine, theirs in pairs)
 
 
+#: Frames that H.264 and HEVC may put between decoding and showing (ITU-T H.264, A.3.1).
+_REORDERED = 16
+
+
 class Decoder:
     """Reads the pictures of one file, in order; iterate over it once, in one thread.
 
@@ -103,14 +109,37 @@ class Decoder:
 
     def __iter__(self) -> Iterator[Picture]:
         latest: Picture | None = None
-        for frame in self._progressive():
-            at = _ticks(frame, self.time_base)
+        for frame, told in self._timed():
+            at = told
             if latest and (at is None or at <= latest.at):
                 self.notes.add("timestamps_repaired")
-                at = latest.at + max(1, latest.duration)
+                # half a frame, so that the next good time takes over again
+                at = latest.at + max(1, latest.duration // 2)
             duration = round(frame.duration * (frame.time_base or 0) / self.time_base)
             latest = Picture(frame, at or 0, duration)
             yield latest
+
+    def _timed(self) -> Iterator[tuple[VideoFrame, int | None]]:
+        """Frames with their times in ticks.
+
+        AVI has no presentation times: FFmpeg counts packets in the order of decoding, so that the
+        times of B-frames come shuffled. The n-th frame shown gets the n-th of the times then.
+        """
+        if self._container.format.name != "avi":
+            for frame in self._progressive():
+                yield frame, _ticks(frame, self.time_base)
+            return
+        held: deque[VideoFrame] = deque()
+        times: list[int] = []
+        for frame in self._progressive():
+            held.append(frame)
+            at = _ticks(frame, self.time_base)
+            if at is not None:
+                heapq.heappush(times, at)
+            if len(held) > _REORDERED:
+                yield held.popleft(), heapq.heappop(times) if times else None
+        while held:
+            yield held.popleft(), heapq.heappop(times) if times else None
 
     def _progressive(self) -> Iterator[VideoFrame]:
         """Frames through the deinterlacer, where there is one."""

@@ -288,7 +288,8 @@ class Writer:
             self._encode(last, last.end if last.end is not None else last.at + 1)
         try:
             self._mux(self._video.encode(None))
-            self._container.mux(list(self._companions.until(None)))
+            for packet in self._companions.until(None):
+                self._container.mux_one(packet)
             self._container.close()
         except (av.error.FFmpegError, ValueError) as error:
             raise _failure(error, "finishing the output file") from None

@@ -247,10 +247,11 @@ def _rate(census: _Census, stream: VideoStream) -> tuple[Fraction, bool]:
     average = len(census.times) / span_s if span_s else Fraction(25)
     claimed = (stream.average_rate, stream.guessed_rate, stream.base_rate)
     near = [rate for rate in USUAL_RATES if abs(rate / average - 1) < 0.002]
-    for rate in [each for each in claimed if each] + near + [average.limit_denominator(1001)]:
+    rounded = max(Fraction(1, 1001), average.limit_denominator(1001))
+    for rate in [each for each in claimed if each] + near + [rounded]:
         if _fits(census, rate, time_base_of(stream)):
             return rate, False
-    return average.limit_denominator(1001), True
+    return rounded, True
 
 
 def _fits(census: _Census, rate: Fraction, time_base: Fraction) -> bool:

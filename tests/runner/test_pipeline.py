@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from remote_runner.plan import Equipment
 from remote_runner.protocol import Mode, Phase, Reason, Task
 from remote_runner.video import mux
 from remote_runner.video.picture import draw_picture
-from tests.runner.clips import make_clip
+from tests.runner.clips import make_clip, video_times
 
 
 def failure_of(source, output, task=None, **options):
@@ -250,3 +251,24 @@ def _peak_rss(source, output):
         check=True,
     )
     return int(done.stdout)
+
+
+def test_shuffled_times_of_avi_are_put_in_order(tmp_path):
+    source = make_clip(tmp_path / "in.avi", count=40, options={"bf": "2"})
+    with av.open(str(source)) as container:
+        told = [frame.pts for frame in container.decode(video=0)]
+    assert told != sorted(told)
+    equipment = Equipment(device="cpu", upscaler=identity_upscaler(2))
+    report = process(source, tmp_path / "out.mkv", Task(), equipment=equipment)
+    assert "timestamps_repaired" not in report.notes
+    steps = np.diff(video_times(report.output))
+    assert len(steps) == 39
+    assert np.allclose(steps.astype(float), 1 / 24, atol=0.0015)
+
+
+def test_an_output_never_replaces_its_source(tmp_path):
+    source = make_clip(tmp_path / "in.mkv")
+    before = source.read_bytes()
+    with pytest.raises(InputError, match="replace its source"):
+        process(source, tmp_path / "in.avi", Task(), equipment=Equipment(device="cpu"))
+    assert source.read_bytes() == before

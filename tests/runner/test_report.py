@@ -69,3 +69,16 @@ def test_a_status_that_cannot_be_written_is_tried_again(tmp_path, monkeypatch):
             break
     reporter.close()
     assert from_json(Status, target.read_bytes()).job == "job"
+
+
+def test_a_device_that_died_silences_nothing(tmp_path):
+    def dead():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    reporter = Reporter(say=lambda line: None)
+    reporter.use("card", dead)
+    reporter.aim((tmp_path / "status").as_uri(), None, "j", 1)
+    reporter.flush()
+    reporter.close()
+    status = from_json(Status, (tmp_path / "status").read_bytes())
+    assert status.vram_free is None
