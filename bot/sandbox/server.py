@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 LOCAL_NAMES = frozenset({HOST, "localhost"})
-DEFAULT_TOKEN = "1000000001:sandbox_token_that_opens_nothing_00"  # noqa: S105 - of this server only
+DEFAULT_TOKEN = "1000001:sandbox-token-that-opens-nothing"  # noqa: S105 - of this server only
 TOKEN = re.compile(r"\d+:[\w-]+")
 BOT_USERNAME = "noxfvr_sandbox_bot"
 SHUTDOWN_S = 2.0

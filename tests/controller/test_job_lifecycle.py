@@ -12,7 +12,7 @@ from controller.errors import (
     TooManyJobs,
 )
 from controller.records import Actor, Request
-from controller.states import AttemptState, JobState, MachineState, Reason
+from controller.states import JobState, MachineState, Reason
 from remote_runner.protocol import Mode, Phase, Task
 from remote_runner.protocol import Reason as RunnerReason
 from tests.controller.conftest import video, write_video
@@ -179,71 +179,6 @@ async def test_a_runner_that_does_not_stop_loses_its_machine(house):
     assert not house.provider.alive
 
 
-async def test_cancel_before_done_is_never_followed_by_done(house):
-    job = await house.queued()
-    await house.tick()
-    house.controller.cancel(job.id, by=Actor(7))
-    house.runner.finish(house.machine(), DOUBLED)
-    await house.tick()
-    assert house.job(job).state is JobState.CANCELLED
-    assert await house.storage.entries("output/") == []
-
-
-async def test_a_cancel_during_the_check_of_the_result_wins(house, monkeypatch):
-    job = await house.queued()
-    await house.tick()
-    house.runner.finish(house.machine(), DOUBLED)
-    copy = house.storage.copy
-
-    async def cancel_then_copy(source, target):
-        house.controller.cancel(job.id, by=Actor(7))
-        await copy(source, target)
-
-    monkeypatch.setattr(house.storage, "copy", cancel_then_copy)
-    await house.tick()
-    await house.tick()
-    assert house.job(job).state is JobState.CANCELLED
-    assert await house.storage.entries("output/") == []
-
-
-@pytest.mark.parametrize(
-    ("output", "changes"),
-    [
-        (DOUBLED, {"sha256": "0" * 64}),
-        (DOUBLED, {"bytes": 5}),
-        (DOUBLED, {"checks": ()}),
-        (DOUBLED, {"extension": "exe"}),
-        (video(), {}),
-        (video(width=640, height=360, duration_s=9.0), {}),
-        (video(width=640, height=360, frames=200), {}),
-        (b"no video", {}),
-    ],
-)
-async def test_a_result_that_does_not_hold_is_never_published(house, output, changes):
-    job = await house.queued()
-    await house.tick()
-    house.runner.finish(house.machine(), output, **changes)
-    await house.tick()
-    assert house.job(job).state is JobState.QUEUED
-    (attempt,) = house.store.attempts.of_job(job.id)
-    assert (attempt.state, attempt.reason) == (AttemptState.LOST, Reason.BAD_RESULT)
-    assert await house.storage.entries("output/") == []
-
-
-async def test_a_late_runner_cannot_finish_a_newer_attempt(house):
-    job = await house.queued()
-    await house.tick()
-    machine = house.machine()
-    old_grant = house.runner.grant(machine)
-    house.provider.alive.clear()
-    for _ in range(12):
-        await house.tick(2)
-    assert house.job(job).attempts == 2
-    house.runner.finish(machine, DOUBLED, grant=old_grant)
-    await house.tick()
-    assert house.job(job).state is JobState.RUNNING
-
-
 @pytest.mark.parametrize(
     ("reason", "state"),
     [(RunnerReason.CORRUPT, JobState.FAILED), (RunnerReason.ENCODER_FAILED, JobState.QUEUED)],
@@ -272,33 +207,6 @@ async def test_two_machines_that_fail_alike_are_the_jobs_fault(house):
     assert (failed.state, failed.reason) == (JobState.FAILED, RunnerReason.ENCODER_FAILED)
 
 
-async def test_a_result_is_kept_although_its_machine_has_left(house):
-    job = await house.queued()
-    await house.tick()
-    house.runner.heartbeat(house.machine())
-    house.runner.finish(house.machine(), DOUBLED)
-    house.provider.alive.clear()
-    for _ in range(3):  # the controller was busy or away while the runner idled out
-        await house.reap.tick()
-    await house.tick()
-    assert house.job(job).state is JobState.DONE
-    for _ in range(4):
-        await house.tick()
-    assert house.store.machines.select() == []
-
-
-async def test_a_check_that_outlives_its_attempt_touches_nothing(house):
-    job = await house.queued()
-    await house.tick()
-    machine = house.machine()
-    house.runner.finish(machine, DOUBLED)
-    (attempt,) = house.store.attempts.of_job(job.id)
-    result = await house.context.mailbox.result(attempt)
-    house.store.attempts.move(attempt, AttemptState.LOST, ended_at=1.0)
-    await house.watch._publisher.publish(house.job(job), attempt, result)
-    assert await house.storage.entries("output/") == []
-
-
 async def test_refused_offers_do_not_use_up_the_attempts(house):
     house.provider.create_faults.extend(["refused"] * 4)
     job = await house.queued()
@@ -307,24 +215,6 @@ async def test_refused_offers_do_not_use_up_the_attempts(house):
         if house.provider.alive:
             break
     assert house.job(job).state is JobState.RUNNING
-
-
-@pytest.mark.parametrize("lost", [{"audio": ()}, {"bit_depth": 7}])
-async def test_a_result_that_lost_a_stream_or_depth_is_never_published(house, lost):
-    job = await house.queued()
-    await house.tick()
-    house.runner.finish(house.machine(), video(width=640, height=360, **lost))
-    await house.tick()
-    assert house.job(job).state is JobState.QUEUED
-
-
-async def test_what_is_said_to_be_left_out_may_be_missing(house):
-    job = await house.queued()
-    await house.tick()
-    output = video(width=640, height=360, audio=())
-    house.runner.finish(house.machine(), output, dropped=("audio:aac/rus",))
-    await house.tick()
-    assert house.job(job).state is JobState.DONE
 
 
 async def test_a_job_cancelled_while_it_is_placed_leaves_no_machine_busy(house):
