@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlite_utils
+from filelock import FileLock, Timeout
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from controller.errors import DatabaseError
@@ -36,14 +37,15 @@ class Database:
         try:
             # before SQLite makes it, so that its journal beside it is as private
             path.touch(mode=0o600)
-            self._db = sqlite_utils.Database(path)
-            self._configure()
-            migrations.apply(self._db)
-        except (sqlite3.Error, OSError) as error:
+            # two processes that start at once must not both find a step undone
+            with FileLock(path.with_suffix(".opening"), timeout=60):
+                self._db = sqlite_utils.Database(path)
+                self._configure()
+                migrations.apply(self._db)
+        except (sqlite3.Error, OSError, Timeout) as error:
             raise DatabaseError(f"{path.name} cannot be opened: {error}") from error
 
     def _configure(self) -> None:
-        # the migrations of a second process wait for the first's
         for pragma in (
             "busy_timeout=10000",
             "journal_mode=WAL",

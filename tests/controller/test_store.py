@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 
 import pytest
 from sqlite_utils.utils import sqlite3
@@ -162,6 +164,18 @@ def test_an_sqlite_that_loses_commits_is_refused(version):
 @pytest.mark.parametrize("version", [(3, 51, 3), (3, 53, 4), (3, 44, 6), (3, 50, 7)])
 def test_an_sqlite_with_the_fix_is_taken(version):
     check_sqlite(version)
+
+
+def test_processes_that_start_at_once_share_a_new_database(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; from controller.store import Store\n"
+        "print(Store(Path(sys.argv[1]), clock=time.time).deployment)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "noxfvr.db")]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    told = {process.communicate(timeout=60)[0] for process in started}
+    assert [process.returncode for process in started] == [0] * 4
+    assert len(told) == 1
 
 
 def test_a_file_that_is_no_database_is_a_typed_error(tmp_path, clock):
