@@ -113,8 +113,10 @@ class Decoder:
             at = told
             if latest and (at is None or at <= latest.at):
                 self.notes.add("timestamps_repaired")
-                # half a frame, so that the next good time takes over again
-                at = latest.at + max(1, latest.duration // 2)
+                # a slip of one frame gets half a step, so that the next good time takes over
+                # again; times that start anew go on at the pace of the frames
+                slipped = at is not None and latest.at - at < 2 * latest.duration
+                at = latest.at + max(1, latest.duration // (2 if slipped else 1))
             duration = round(frame.duration * (frame.time_base or 0) / self.time_base)
             latest = Picture(frame, at or 0, duration)
             yield latest
