@@ -21,7 +21,7 @@ help:
 	@echo "make bench     what a frame costs beside a bare decode-scale-encode loop"
 	@echo "make bench-gpu the same on a CUDA device"
 	@echo "make eval      figures of the shipped models, image by image"
-	@echo "make sim SEEDS=A:B  days of the controller in virtual time, faults chosen by seeds"
+	@echo "make sim SEEDS=A:B  the controller in virtual time, faults chosen by seeds"
 	@echo "make clean     remove the environment, caches and the demo (never your data)"
 
 demo: $(READY)

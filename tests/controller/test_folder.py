@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -99,7 +98,6 @@ async def test_space_that_is_not_there_is_a_typed_error(storage):
     await storage.require_space(0)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 async def test_a_full_disk_is_a_typed_error_and_leaves_nothing(small_disk):
     storage = FolderStorage(small_disk / "storage", reserve_bytes=0)
     with pytest.raises(StorageFull):

@@ -1,4 +1,4 @@
-"""A day of the controller in virtual time, every choice made by one seed.
+"""Half an hour of the controller in virtual time, every choice made by one seed.
 
 The loops, the store and the folder are real; machines and runners are scripted. A crash drops the
 process at any await of an outside effect: rows and objects stay, memory goes.
