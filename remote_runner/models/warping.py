@@ -79,7 +79,9 @@ def _fill(total: Tensor, weight: Tensor) -> Tensor:
     """``total / weight`` where there is weight, else from coarser and coarser levels."""
     height, width = total.shape[-2:]
     if min(height, width) <= 2:
-        mean: Tensor = total.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True)
+        # nothing at all may have landed inside: then the mean is zero, not a division by it
+        landed = weight.sum((2, 3), keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
+        mean: Tensor = total.sum((2, 3), keepdim=True) / landed
         return mean.expand_as(total)
     even = (0, width % 2, 0, height % 2)
     coarse_total, coarse_weight = (

@@ -51,6 +51,14 @@ def test_any_size_works_and_stays_in_range(size):
     assert float(found.max()) <= 1
 
 
+def test_noise_whose_motion_leads_out_of_the_picture_gives_a_picture():
+    for seed in (932, 959, 1438, 1478):
+        torch.manual_seed(seed)
+        for size in [(1, 1), (5, 3)]:
+            first, last = torch.rand(1, 3, *size), torch.rand(1, 3, *size)
+            assert torch.isfinite(FlowInterpolator().between(first, last)(0.5)).all()
+
+
 def test_equal_frames_stay_as_they_are():
     still = torch.rand(1, 3, 40, 40)
     assert torch.allclose(FlowInterpolator().between(still, still)(0.5), still, atol=2e-3)
