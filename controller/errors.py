@@ -113,6 +113,26 @@ class ProviderError(ControllerError):
     """The provider refused clearly: nothing was created or changed."""
 
 
+class OfferGone(ProviderError):
+    """Somebody else has rented this offer: the next one may do."""
+
+
+class NoCredit(ProviderError):
+    """The account has no money, or may not spend more now: nothing can be rented."""
+
+
+class BadKey(ProviderError):
+    """The provider does not accept the key, or it may not do this."""
+
+
+class BadImage(ProviderError):
+    """The request or its image is refused by the provider: no other offer would do better."""
+
+
+class RateLimited(ProviderError):
+    """Asked too often: nothing was done."""
+
+
 class Unclear(ControllerError):
     """The outcome is not known. Nothing may be concluded from it."""
 

@@ -19,10 +19,11 @@ from controller.errors import BadVideo, ControllerError
 from remote_runner.protocol import Facts, ProtocolError, Reason, from_json
 
 _ANSWER_LIMIT = 1 << 20
+_SLOWEST_BYTES_S = 2e6
 
 
 #: Either :func:`probe` or, in tests, something that answers at once.
-Prober = Callable[[Path, "Limits"], Awaitable[Facts]]
+Prober = Callable[[Path | str, "Limits"], Awaitable[Facts]]
 
 
 class ProbeError(ControllerError):
@@ -36,14 +37,21 @@ class Limits:
     max_bytes: int
     max_seconds: float
     timeout_s: float = 120.0
+    """Of a file here; what is behind a URL may take longer by ``max_bytes`` at 2 MB/s."""
 
 
-async def probe(path: Path, limits: Limits) -> Facts:
-    """Facts of a file; :class:`BadVideo` where it cannot be processed."""
+async def probe(source: Path | str, limits: Limits) -> Facts:
+    """Facts of a file or of what a URL leads to; :class:`BadVideo` where it cannot be processed.
+
+    :class:`ProbeError` where that could not be found out.
+    """
+    is_url = isinstance(source, str)
+    timeout_s = limits.timeout_s + (limits.max_bytes / _SLOWEST_BYTES_S if is_url else 0.0)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "remote_runner", "probe", str(path), "--json",
+        # a command line can be read by every user of this computer, and a URL is a secret
+        sys.executable, "-m", "remote_runner", "probe", "-" if is_url else str(source), "--json",
         "--max-bytes", str(limits.max_bytes), "--max-seconds", str(limits.max_seconds),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE if is_url else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
@@ -51,12 +59,14 @@ async def probe(path: Path, limits: Limits) -> Facts:
         start_new_session=True,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(limits.timeout_s):
+        async with asyncio.timeout(timeout_s):
+            if process.stdin is not None:
+                await _hand_over(process.stdin, f"{source}\n")
             assert process.stdout is not None  # noqa: S101 - a pipe was asked for
             answer = await _read_answer(process.stdout)
             code = await process.wait()
     except TimeoutError:
-        raise BadVideo(Reason.PROBE_LIMIT, f"no answer in {limits.timeout_s:g} s") from None
+        raise BadVideo(Reason.PROBE_LIMIT, f"no answer in {timeout_s:g} s") from None
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -68,6 +78,16 @@ async def probe(path: Path, limits: Limits) -> Facts:
 
 #: The probe needs no more of our environment, least of all its secrets.
 _PASSED_ON = ("PATH", "LANG", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR")
+
+
+async def _hand_over(stream: asyncio.StreamWriter, text: str) -> None:
+    try:
+        stream.write(text.encode())
+        await stream.drain()
+    except ConnectionError:  # it has ended already: its answer tells why
+        pass
+    finally:
+        stream.close()
 
 
 async def _read_answer(stream: asyncio.StreamReader) -> bytes:

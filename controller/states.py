@@ -65,9 +65,18 @@ class Reason(StrEnum):
     EXPIRED = "expired"  #: a draft, hold or queue outlived its deadline
     TIMEOUT = "timeout"  #: one attempt ran longer than allowed
     SILENT = "silent"  #: no heartbeat
+    PULL_TIMEOUT = "pull_timeout"  #: the container image did not come
+    HOST_FAILED = "host_failed"  #: the host cannot start the container
+    IMAGE_FAILED = "image_failed"  #: the container image does not start
+    NOT_ARMED = "not_armed"  #: the machine did not say that its watchdog runs
+    NO_SELF_END = "no_self_end"  #: the machine cannot end itself
+    OVERPRICED = "overpriced"  #: it costs more than what was agreed to
     BOOT_TIMEOUT = "boot_timeout"  #: no first heartbeat
+    NO_FRAMES = "no_frames"  #: alive, and not one frame finished
     MACHINE_GONE = "machine_gone"  #: the machine or its runner ended unasked
     RENT_FAILED = "rent_failed"  #: no machine could be had
+    NO_OFFER = "no_offer"  #: nothing to rent fits
+    NO_CREDIT = "no_credit"  #: the rental account is empty
     BAD_RESULT = "bad_result"  #: what was uploaded is not what was reported
     SOURCE_GONE = "source_gone"  #: the input is no longer in storage
     STORAGE_FULL = "storage_full"  #: no space for the input or the result
@@ -127,7 +136,14 @@ RETRYABLE: frozenset[AnyReason] = frozenset(
     {
         Reason.TIMEOUT,
         Reason.SILENT,
+        Reason.PULL_TIMEOUT,
+        Reason.HOST_FAILED,
+        Reason.IMAGE_FAILED,
+        Reason.NOT_ARMED,
+        Reason.NO_SELF_END,
+        Reason.OVERPRICED,
         Reason.BOOT_TIMEOUT,
+        Reason.NO_FRAMES,
         Reason.MACHINE_GONE,
         Reason.BAD_RESULT,
         Reason.RENT_FAILED,

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Threads of PyTorch that spin while they wait starve the encoder beside them.
 # Must be set before PyTorch is imported (GNU libgomp manual, OMP_WAIT_POLICY).
@@ -19,7 +20,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from remote_runner.errors import Cancelled, InputError, RunnerError
 from remote_runner.protocol import PRESETS, Check, Facts, Mode, Phase, Reason, Task
 
+if TYPE_CHECKING:
+    from remote_runner.video.remote import RemoteFile
+
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+#: The slowest that a remote file is read, and the slowest that its packets are counted.
+_REMOTE_BYTES_S, _REMOTE_CPU_BYTES_S = 2e6, 50e6
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     picture = commands.add_parser("picture", help="draw a before/after picture")
     _add_files(picture, "source", "output", "png")
     picture.set_defaults(command=_picture)
+    _add_device(commands.add_parser("device", help="prove that a device calculates right"))
     return parser
 
 
@@ -84,12 +92,20 @@ def _add_process(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_probe(parser: argparse.ArgumentParser) -> None:
-    _add_files(parser, "file")
+    parser.add_argument("file", metavar="FILE", help="a path, an https:// URL, or - for a URL "
+                        "that is read from standard input")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print facts or error as JSON")
     parser.add_argument("--max-bytes", type=int, help="refuse larger files")
     parser.add_argument("--max-seconds", type=float, help="refuse longer videos")
     parser.add_argument("--max-pixels", type=int, help="refuse larger pictures")
     parser.set_defaults(command=_probe)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cuda or cpu")
+    parser.add_argument("--min-memory", type=int, default=0, help="least memory of a card, bytes")
+    parser.add_argument("--json", action="store_true", help="print name or error as JSON")
+    parser.set_defaults(command=_device)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -160,27 +176,50 @@ def _task(options: argparse.Namespace) -> Task:
 
 
 def _probe(options: argparse.Namespace) -> int:
-    if code := _missing(options.file):
-        return code
-    from remote_runner.limits import restrain  # noqa: PLC0415
-    from remote_runner.video.probe import Limits, probe  # noqa: PLC0415
-
-    restrain()
+    place = sys.stdin.readline().strip() if options.file == "-" else options.file
     try:
-        facts = probe(
-            options.file,
-            Limits(
-                max_bytes=options.max_bytes,
-                max_seconds=options.max_seconds,
-                max_pixels=options.max_pixels,
-            ),
-        )
+        if "://" in place:
+            return _probe_remote(options, place)
+        if code := _missing(Path(place)):
+            return code
+        return _tell_facts(options, Path(place))
     except RunnerError as error:
         return _refuse(error, as_json=options.json)
+
+
+def _probe_remote(options: argparse.Namespace, url: str) -> int:
+    from remote_runner.transfer import local_path  # noqa: PLC0415
+    from remote_runner.video.remote import RemoteFile  # noqa: PLC0415
+
+    try:
+        if local_path(url) is not None:
+            return _misuse("give the path of a file, not its URL")
+    except RunnerError as error:
+        return _misuse(error.detail)
+    with RemoteFile(url) as remote:
+        return _tell_facts(options, remote)
+
+
+def _tell_facts(options: argparse.Namespace, source: Path | RemoteFile) -> int:
+    from remote_runner.limits import CPU_S, WALL_S, restrain  # noqa: PLC0415
+    from remote_runner.video.probe import Limits, probe  # noqa: PLC0415
+
+    limits = Limits(
+        max_bytes=options.max_bytes,
+        max_seconds=options.max_seconds,
+        max_pixels=options.max_pixels,
+    )
+    # what is far away takes the longer the larger it is
+    far_bytes = 0 if isinstance(source, Path) else source.size
+    restrain(
+        cpu_s=CPU_S + far_bytes / _REMOTE_CPU_BYTES_S, wall_s=WALL_S + far_bytes / _REMOTE_BYTES_S
+    )
+    try:
+        facts = probe(source, limits)
     except (ArithmeticError, ValueError, LookupError, MemoryError) as error:
         # a file that confuses even the prober is refused like any other bad one
         why = f"its description makes no sense ({type(error).__name__})"
-        return _refuse(InputError(Reason.CORRUPT, why), as_json=options.json)
+        raise InputError(Reason.CORRUPT, why) from None
     if options.json:
         print(json.dumps({"facts": dataclasses.asdict(facts)}))
     else:
@@ -226,6 +265,17 @@ def _picture(options: argparse.Namespace) -> int:
     from remote_runner.video.picture import draw_picture  # noqa: PLC0415
 
     draw_picture(options.source, options.output, options.png)
+    return EXIT_DONE
+
+
+def _device(options: argparse.Namespace) -> int:
+    from remote_runner.devices import prove_device  # noqa: PLC0415
+
+    try:
+        name = prove_device(options.device, options.min_memory)
+    except RunnerError as error:
+        return _refuse(error, as_json=options.json)
+    print(json.dumps({"device": name}) if options.json else name)
     return EXIT_DONE
 
 

@@ -182,7 +182,7 @@ def _upload(attempt: Attempt, source: Path, report: Report) -> list[str]:
     attempt.check()
     attempt.reporter.enter(Phase.UPLOADING)
     started = time.monotonic()
-    transfer.put_file(attempt.grant.output_url, report.output, lambda _: attempt.check())
+    _upload_output(attempt, report.output)
     notes = []
     picture = attempt.folder / "picture.png"
     try:
@@ -194,6 +194,14 @@ def _upload(attempt: Attempt, source: Path, report: Report) -> list[str]:
     attempt.timings["upload"] = round(time.monotonic() - started, 3)
     attempt.check()
     return notes
+
+
+def _upload_output(attempt: Attempt, output: Path) -> None:
+    grant = attempt.grant
+    if grant.output_parts:
+        transfer.put_parts(grant.output_parts, output, lambda _: attempt.check())
+    else:
+        transfer.put_file(grant.output_url, output, lambda _: attempt.check())
 
 
 def _sha256(path: Path) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 
 import torch
 
 from remote_runner.errors import MachineError
 from remote_runner.protocol import Reason
 
+Kernel = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+#: What CUDA and cuDNN say of a card that they have no kernels for.
+_UNSUPPORTED = ("no kernel image", "arch_mismatch")
+
 
 def choose_device(wish: str) -> torch.device:
     """``cuda`` (or ``cuda:1``) or nothing, ``cpu``, or with ``auto`` whichever is there.
 
-    A card is tried with a small kernel. Raises :class:`MachineError` with ``no_device``.
+    A card is tried with a small kernel. Raises :class:`MachineError` with ``no_device``, or with
+    ``device_unsupported`` where PyTorch has no kernels for the card.
     """
     if wish == "auto":
         wish = "cuda" if torch.cuda.is_available() else "cpu"
@@ -24,8 +31,28 @@ def choose_device(wish: str) -> torch.device:
         if device.type == "cuda":
             _try_card(device)
     except RuntimeError as error:
-        raise MachineError(Reason.NO_DEVICE, f"{wish}: {str(error).splitlines()[0]}") from None
+        raise _refuse_device(wish, error) from None
     return device
+
+
+def prove_device(wish: str, min_memory: int = 0) -> str:
+    """Calculate on the device what networks calculate; its name if the results are right.
+
+    A card works in half precision, as networks do there. ``min_memory`` is the least memory of a
+    card in bytes, all of it; it says nothing of the processor. Raises :class:`MachineError` with
+    ``no_device``, ``device_unsupported`` or ``device_too_small``.
+    """
+    device = choose_device(wish)
+    try:
+        if device.type == "cuda":
+            _require_memory(device, min_memory)
+        wrong = _wrong_results(device, torch.half if device.type == "cuda" else torch.float)
+    except RuntimeError as error:
+        raise _refuse_device(wish, error) from None
+    name = describe_device(device)
+    if wrong:
+        raise MachineError(Reason.NO_DEVICE, f"{name} calculates wrong: {', '.join(wrong)}")
+    return name
 
 
 def describe_device(device: torch.device) -> str:
@@ -57,3 +84,39 @@ def _try_card(device: torch.device) -> None:
     ones = torch.ones(64, 64, device=device)
     if float((ones @ ones).sum()) != 64.0**3:
         raise MachineError(Reason.NO_DEVICE, f"{device} calculates wrong")
+
+
+def _require_memory(device: torch.device, min_memory: int) -> None:
+    total = torch.cuda.get_device_properties(device).total_memory
+    if total < min_memory:
+        raise MachineError(
+            Reason.DEVICE_TOO_SMALL, f"{total} bytes of memory, {min_memory} are needed"
+        )
+
+
+def _wrong_results(device: torch.device, dtype: torch.dtype) -> list[str]:
+    """Which kernels differ from the processor's double precision by more than a rounding."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return (torch.rand(shape, generator=generator) - 0.5).to(dtype)
+
+    kernels: list[tuple[str, Kernel, torch.Tensor, torch.Tensor]] = [
+        ("convolution", torch.conv2d, draw(1, 16, 64, 64), draw(16, 16, 3, 3)),
+        ("matrix product", torch.matmul, draw(256, 256), draw(256, 256)),
+    ]
+    wrong = []
+    for name, kernel, left, right in kernels:
+        truth = kernel(left.double(), right.double())
+        result = kernel(left.to(device), right.to(device)).cpu().double()
+        # a NaN is no match either
+        if not (result - truth).abs().max() <= 0.01 * truth.abs().max():
+            wrong.append(name)
+    return wrong
+
+
+def _refuse_device(wish: str, error: RuntimeError) -> MachineError:
+    text = str(error)
+    unsupported = any(words in text.lower() for words in _UNSUPPORTED)
+    reason = Reason.DEVICE_UNSUPPORTED if unsupported else Reason.NO_DEVICE
+    return MachineError(reason, f"{wish}: {(text.splitlines() or [''])[0]}")

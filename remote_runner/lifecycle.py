@@ -117,7 +117,7 @@ class Lifecycle:
         grant = self._read_grant(orders, grant_url)
         if grant is None:
             return
-        if transfer.exists(grant.result_url):
+        if transfer.exists(grant.result_seen_url or grant.result_url):
             log.info("attempt %s of %s was finished before", orders.attempt, orders.job)
             self._finished.add(key)
             return

@@ -21,8 +21,11 @@ __all__ = [
     "GREETING",
     "MARKER",
     "NOTES",
+    "PART_BYTES",
     "PRESETS",
     "VERSION",
+    "Boot",
+    "BootPhase",
     "Check",
     "Facts",
     "Grant",
@@ -43,6 +46,8 @@ __all__ = [
 
 #: Printed by the runner once per job, after its result is uploaded. A hint, never a decision.
 MARKER = "VASTAI_PIPELINE_COMPLETED_SUCCESSFULLY"
+#: Parts of an object but the last are at least so large: S3 and B2 refuse less than 5 MiB.
+PART_BYTES = 8 << 20
 GREETING = "=== Remote Runner Starting ==="
 
 #: What a runner may note of a file or a result: a code, then where it has one ``:value``. Every
@@ -90,6 +95,21 @@ class Phase(StrEnum):
     IDLE = "idle"
 
 
+class BootPhase(StrEnum):
+    """Where a rented machine is before its runner lives, in this order."""
+
+    ARMED = "armed"
+    """The watchdog runs: at its deadline the machine ends by itself."""
+    CHECKING = "checking"
+    """The driver answers, the card is one that the software knows."""
+    INSTALLING = "installing"
+    TESTING = "testing"
+    """A kernel runs on the real card."""
+    STARTING = "starting"
+    """The runner begins to follow its orders."""
+    FAILED = "failed"
+
+
 class Outcome(StrEnum):
     """How an attempt ended on the machine."""
 
@@ -119,6 +139,9 @@ class Reason(StrEnum):
     DISK_FULL = "disk_full"
     OUT_OF_MEMORY = "out_of_memory"
     NO_DEVICE = "no_device"
+    DEVICE_UNSUPPORTED = "device_unsupported"
+    DEVICE_TOO_SMALL = "device_too_small"
+    INSTALL_FAILED = "install_failed"
     MODEL_UNAVAILABLE = "model_unavailable"
     ENCODER_FAILED = "encoder_failed"
     TRANSFER_FAILED = "transfer_failed"
@@ -136,6 +159,9 @@ _MACHINE_FAULTS = frozenset(
         Reason.DISK_FULL,
         Reason.OUT_OF_MEMORY,
         Reason.NO_DEVICE,
+        Reason.DEVICE_UNSUPPORTED,
+        Reason.DEVICE_TOO_SMALL,
+        Reason.INSTALL_FAILED,
         Reason.MODEL_UNAVAILABLE,
         Reason.ENCODER_FAILED,
         Reason.TRANSFER_FAILED,
@@ -224,6 +250,26 @@ class Grant:
     deadline_at: float
     device: str = "auto"
     """``auto``, ``cuda`` or ``cpu``."""
+    output_parts: tuple[str, ...] = ()
+    """Where storage takes a large object in parts: one URL a part, in order. The runner cuts the
+    output into at most so many parts of one size, at least :data:`PART_BYTES`; the controller puts
+    them together. Empty: the whole goes to ``output_url``."""
+    result_seen_url: str = ""
+    """For reading what lies at ``result_url``, which a URL for writing may not: a machine that was
+    restarted finds out that an attempt is finished. Empty: ``result_url`` can be read."""
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """How far a rented machine came before its runner lives. Written by the machine only."""
+
+    phase: BootPhase
+    key: bool = True
+    """Whether the machine holds a key with which it can end itself."""
+    reason: Reason | None = None
+    detail: str = ""
+    device: str = ""
     version: int = VERSION
 
 

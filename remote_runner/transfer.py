@@ -1,42 +1,44 @@
 """Files and small documents to and from storage, by ``file://`` and ``https://`` URLs.
 
 Presigned URLs are secrets: whatever is raised or logged here names the host at most. Standard
-library only. Plain ``http://`` is for servers on this machine.
+library only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import logging
+import math
 import os
-import random
 import shutil
-import time
-import urllib.error
-import urllib.parse
+import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from remote_runner.errors import MachineError, from_os_error
-from remote_runner.protocol import Reason
+from remote_runner.protocol import PART_BYTES, Reason
+from remote_runner.urls import NotThere, local_path, open_url, place, repeat
 
-log = logging.getLogger(__name__)
+__all__ = [
+    "NotThere",
+    "exists",
+    "fetch",
+    "local_path",
+    "place",
+    "put_bytes",
+    "put_file",
+    "put_parts",
+    "read",
+]
 
-ATTEMPTS = 6
-TIMEOUT_S = 30.0
-FIRST_DELAY_S = 0.5
-LONGEST_DELAY_S = 15.0
+#: Parts on their way at once: one connection alone seldom fills a line.
+SIDE_BY_SIDE = 4
 
 _CHUNK = 1 << 20
-_LOCAL = {"127.0.0.1", "localhost", "::1"}
-_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
-
-
-class NotThere(MachineError):
-    """The object does not exist (yet)."""
 
 
 def read(url: str, limit: int) -> bytes:
@@ -45,7 +47,7 @@ def read(url: str, limit: int) -> bytes:
         with _file_errors(url), path.open("rb") as file:
             data = file.read(limit + 1)
     else:
-        data = _repeat(url, lambda: _get(url, limit))
+        data = repeat(url, lambda: _get(url, limit))
     if len(data) > limit:
         raise MachineError(Reason.TRANSFER_FAILED, f"{place(url)}: more than {limit} bytes")
     return data
@@ -61,15 +63,15 @@ def fetch(url: str, path: Path, progress: Callable[[int], None] = lambda _: None
             shutil.copyfileobj(_Counted(reader, progress), writer, _CHUNK)
         return
     path.unlink(missing_ok=True)
-    _repeat(url, lambda: _get_into(url, path, progress))
+    repeat(url, lambda: _get_into(url, path, progress))
 
 
-def put_bytes(url: str, data: bytes, *, attempts: int = ATTEMPTS) -> None:
+def put_bytes(url: str, data: bytes, *, attempts: int | None = None) -> None:
     """Write a small document; on this machine's own disk it appears whole or not at all."""
     if path := local_path(url):
         _replace(url, path, lambda file: file.write(data))
         return
-    _repeat(url, lambda: _put(url, data, len(data)), attempts)
+    repeat(url, lambda: _put(url, data, len(data)), attempts)
 
 
 def put_file(url: str, path: Path, progress: Callable[[int], None] = lambda _: None) -> None:
@@ -84,74 +86,115 @@ def put_file(url: str, path: Path, progress: Callable[[int], None] = lambda _: N
         with path.open("rb") as file:
             _put(url, _Counted(file, progress), path.stat().st_size)
 
-    _repeat(url, once)
+    repeat(url, once)
+
+
+def put_parts(
+    urls: Sequence[str], path: Path, progress: Callable[[int], None] = lambda _: None
+) -> None:
+    """Upload a file in parts, some of them side by side; part n goes to the n-th URL.
+
+    Parts are of one size, at least :data:`PART_BYTES`; the last may be smaller, and URLs may be
+    left over. ``progress`` gets the bytes so far, from several threads, and may raise to stop.
+    """
+    if any(local_path(url) for url in urls):
+        raise MachineError(Reason.TRANSFER_FAILED, "only servers take parts")
+    size = path.stat().st_size
+    part_bytes = max(PART_BYTES, math.ceil(size / len(urls)))
+    total = _Total(progress)
+
+    def put(number: int) -> None:
+        start = number * part_bytes
+        length = min(part_bytes, size - start)
+
+        def once() -> None:
+            total.check()
+            with path.open("rb") as file:
+                file.seek(start)
+                _put(urls[number], _Counted(file, partial(total.note, number), length), length)
+
+        try:
+            repeat(urls[number], once)
+        except BaseException:
+            total.stop()
+            raise
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE, "upload") as pool:
+        parts = [pool.submit(put, number) for number in range(max(1, -(-size // part_bytes)))]
+    _raise_first(parts)
 
 
 def exists(url: str) -> bool:
-    """Whether an object is there, as far as this URL may tell: one for writing may not."""
+    """Whether an object is there, as far as this URL may tell: one for writing may not.
+
+    It is asked for and not read: a URL that is signed for reading allows nothing else.
+    """
     if path := local_path(url):
         return path.exists()
     try:
-        with _open(urllib.request.Request(url, method="HEAD")):  # noqa: S310 - it was checked
-            return True
-    except (OSError, http.client.HTTPException):
+        repeat(url, lambda: open_url(urllib.request.Request(url)).close())  # noqa: S310 - checked
+    except MachineError:
         return False
+    return True
 
 
-def local_path(url: str) -> Path | None:
-    """The path of a ``file://`` URL, none for ``http(s)://``; :class:`MachineError` for others."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Path(urllib.request.url2pathname(parts.path))
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL):
-        return None
-    raise MachineError(
-        Reason.TRANSFER_FAILED, f"URLs of {parts.scheme or 'no'} scheme are not used"
-    )
-
-
-def place(url: str) -> str:
-    """What may be said of a URL: its scheme and host."""
-    parts = urllib.parse.urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}"
+class _Stopped(Exception):
+    """Another part failed: this one is not wanted any more."""
 
 
 class _Counted:
-    """A readable file that tells how much was read of it."""
+    """A readable file, or ``length`` bytes of it, that tells how much was read."""
 
-    def __init__(self, file: IO[bytes], progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, file: IO[bytes], progress: Callable[[int], None], length: int | None = None
+    ) -> None:
         self._file = file
         self._progress = progress
+        self._length = length
         self._done = 0
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(min(size, _CHUNK) if size >= 0 else _CHUNK)
+        wanted = min(size, _CHUNK) if size >= 0 else _CHUNK
+        if self._length is not None:
+            wanted = min(wanted, self._length - self._done)
+        data = self._file.read(wanted)
         self._done += len(data)
         self._progress(self._done)
         return data
 
 
-class _Cautious(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to URLs that could have been given in the first place."""
+class _Total:
+    """Adds up what the parts of one upload have done, and ends them together."""
 
-    def redirect_request(  # noqa: PLR0917 - the signature of the base class
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        if local_path(newurl) is not None:
-            raise MachineError(Reason.TRANSFER_FAILED, f"{place(req.full_url)}: odd redirect")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def __init__(self, progress: Callable[[int], None]) -> None:
+        self._progress = progress
+        self._done: dict[int, int] = {}
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def note(self, number: int, done: int) -> None:
+        with self._lock:
+            self.check()
+            self._done[number] = done
+            self._progress(sum(self._done.values()))
+
+    def check(self) -> None:
+        if self._stopped:
+            raise _Stopped
+
+    def stop(self) -> None:
+        self._stopped = True
 
 
-def _open(request: urllib.request.Request) -> Any:
-    handlers: list[Any] = [_Cautious()]
-    if urllib.parse.urlsplit(request.full_url).hostname in _LOCAL:
-        handlers.append(urllib.request.ProxyHandler({}))
-    opener = urllib.request.build_opener(*handlers)
-    return opener.open(request, timeout=TIMEOUT_S)
+def _raise_first(parts: Iterable[Future[None]]) -> None:
+    """What went wrong, not what it stopped."""
+    errors = [error for part in parts if (error := part.exception()) is not None]
+    for error in sorted(errors, key=lambda each: isinstance(each, _Stopped)):
+        raise error
 
 
 def _get(url: str, limit: int) -> bytes:
-    with _open(urllib.request.Request(url)) as answer:  # noqa: S310 - the scheme was checked
+    with open_url(urllib.request.Request(url)) as answer:  # noqa: S310 - the scheme was checked
         data: bytes = answer.read(limit + 1)
         return data
 
@@ -160,7 +203,7 @@ def _get_into(url: str, path: Path, progress: Callable[[int], None]) -> None:
     done = path.stat().st_size if path.exists() else 0
     headers = {"Range": f"bytes={done}-"} if done else {}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme was checked
-    with _open(request) as answer:
+    with open_url(request) as answer:
         continues = answer.status == 206
         done = done if continues else 0
         length = answer.headers.get("Content-Length")
@@ -179,44 +222,8 @@ def _put(url: str, data: Any, length: int) -> None:
     request = urllib.request.Request(  # noqa: S310 - the scheme was checked
         url, data=data, headers=headers, method="PUT"
     )
-    with _open(request) as answer:
+    with open_url(request) as answer:
         answer.read()
-
-
-def _repeat(url: str, once: Callable[[], Any], attempts: int = ATTEMPTS) -> Any:
-    """Try again with growing delays what may be better later; say at once what will not be."""
-    delay_s = FIRST_DELAY_S
-    for attempt in range(1, attempts + 1):
-        try:
-            return once()
-        except urllib.error.HTTPError as error:
-            what = f"HTTP {error.code}"
-            error.close()
-            if error.code in (404, 410):
-                raise NotThere(Reason.TRANSFER_FAILED, f"{place(url)}: {what}") from None
-            if error.code not in _TRANSIENT:
-                raise MachineError(Reason.TRANSFER_FAILED, f"{place(url)}: {what}") from None
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError) as error:
-            what = _harmless(error)
-        except TimeoutError:
-            what = "timed out"
-        except OSError as error:
-            raise from_os_error(error, "transferring") from None
-        log.warning("%s: %s, attempt %d of %d", place(url), what, attempt, attempts)
-        if attempt < attempts:
-            time.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            delay_s = min(LONGEST_DELAY_S, delay_s * 2)
-    raise MachineError(Reason.TRANSFER_FAILED, f"{place(url)}: {what}")
-
-
-def _harmless(error: Exception) -> str:
-    """What went wrong, without the texts that could repeat a URL."""
-    cause = getattr(error, "reason", error)
-    return (
-        (cause.strerror or type(cause).__name__)
-        if isinstance(cause, OSError)
-        else (type(cause).__name__)
-    )
 
 
 def _replace(url: str, path: Path, write: Callable[[IO[bytes]], Any]) -> None:

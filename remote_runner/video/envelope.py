@@ -5,21 +5,23 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+
+from remote_runner.video.remote import RemoteFile
+from remote_runner.video.source import Seekable, open_bytes, size_of
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = 0x18538067
 _MP4_FIRST = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
 
 
-def missing_part(path: Path) -> str | None:
+def missing_part(source: Path | RemoteFile) -> str | None:
     """What is missing from a file that ends too early, in words; none if it looks whole.
 
     Knows ISO base media (MP4, MOV), RIFF (AVI) and EBML (Matroska, WebM); anything else is whole
     as far as can be told from here.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    size = size_of(source)
+    with open_bytes(source) as file:
         head = file.read(12)
         if head[4:8] in _MP4_FIRST:
             return _missing_box(file, size)
@@ -30,7 +32,25 @@ def missing_part(path: Path) -> str | None:
     return None
 
 
-def _missing_box(file: BinaryIO, size: int) -> str | None:
+def payload_of(source: Path | RemoteFile) -> list[range]:
+    """Where the packets of an ISO base media file with one index lie; nothing for any other."""
+    size = size_of(source)
+    with open_bytes(source) as file:
+        if file.read(12)[4:8] not in _MP4_FIRST:
+            return []
+        boxes = list(_boxes(file, size))
+    names = {name for name, _ in boxes}
+    if b"moov" not in names or b"moof" in names:
+        return []
+    starts = [0, *(end for _, end in boxes)]
+    return [
+        range(start + 16, end)  # behind the longest header that a box has
+        for start, (name, end) in zip(starts, boxes, strict=False)
+        if name == b"mdat"
+    ]
+
+
+def _missing_box(file: Seekable, size: int) -> str | None:
     names = set()
     for name, end in _boxes(file, size):
         names.add(name)
@@ -41,7 +61,7 @@ def _missing_box(file: BinaryIO, size: int) -> str | None:
     return None
 
 
-def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+def _boxes(file: Seekable, size: int) -> Iterator[tuple[bytes, int]]:
     """Name and declared end of every top-level box (ISO/IEC 14496-12 4.2)."""
     start = 0
     while start + 8 <= size:
@@ -58,7 +78,7 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
         start += length
 
 
-def _missing_segment(file: BinaryIO, size: int) -> str | None:
+def _missing_segment(file: Seekable, size: int) -> str | None:
     """The segment is the second element; its size is unknown in live recordings (RFC 8794 6)."""
     file.seek(4)
     header_bytes = _vint(file)
@@ -71,7 +91,7 @@ def _missing_segment(file: BinaryIO, size: int) -> str | None:
     return None if segment_bytes is None else _short(file.tell() + segment_bytes, size)
 
 
-def _vint(file: BinaryIO) -> int | None:
+def _vint(file: Seekable) -> int | None:
     """A variable-size integer of EBML (RFC 8794 4); none if it is "unknown" or broken."""
     first = file.read(1)
     if not first or not first[0]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av.error
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -18,9 +16,10 @@ from av.video.stream import VideoStream
 from remote_runner.errors import InputError
 from remote_runner.protocol import Facts, Reason
 from remote_runner.video import signal as signals
-from remote_runner.video.envelope import missing_part
+from remote_runner.video.census import Census, count_packets, rate_of, span_of
+from remote_runner.video.envelope import missing_part, payload_of
+from remote_runner.video.remote import RemoteFile
 from remote_runner.video.source import (
-    as_runner_error,
     bound_decoder,
     check_size,
     codec_name,
@@ -28,15 +27,29 @@ from remote_runner.video.source import (
     main_video,
     open_source,
     orientation_of,
+    size_of,
     time_base_of,
 )
-from remote_runner.video.timing import USUAL_RATES, rate_text
+from remote_runner.video.timing import rate_text
 
 #: A file whose packets end this much before its declared duration was cut off.
 TRUNCATED_S = 0.5
 TRUNCATED_SHARE = 0.02
 
 _LOOKED_AT = 8
+_NEVER_PARSED = (
+    "h264",
+    "hevc",
+    "av1",
+    "vp9",
+    "prores",
+    "aac",
+    "ac3",
+    "alac",
+    "flac",
+    "opus",
+    "pcm_",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,54 +61,59 @@ class Limits:
     max_pixels: int | None = None
 
 
-@dataclass(slots=True)
-class _Census:
-    """What one pass over all packets counted; times of the video in its own time base."""
-
-    times: array[int] = field(default_factory=lambda: array("q"))
-    longest: int = 0
-    last_duration: int = 0
-    guessed: int = 0
-    end_s: float = 0.0
-    ends_corrupt: bool = False
-
-
-def probe(path: Path, limits: Limits | None = None) -> Facts:
+def probe(source: Path | RemoteFile, limits: Limits | None = None) -> Facts:
     """Look into a file and describe its video.
 
-    Demuxes all of it and decodes its first frames. Raises :class:`InputError` with the reason for
-    which the file cannot be worked on.
+    Demuxes all of it and decodes its first frames; what is remote is read once, in bounded memory.
+    Raises :class:`InputError` with the reason for which the file cannot be worked on.
     """
     limits = limits or Limits()
-    size = path.stat().st_size
+    size = size_of(source)
     if limits.max_bytes is not None and size > limits.max_bytes:
         raise InputError(Reason.FILE_TOO_LARGE, f"{size} bytes, {limits.max_bytes} are allowed")
     try:
-        container = open_source(path)
+        container = open_source(source)
     except InputError as error:
-        missing = missing_part(path) if error.reason is Reason.NOT_A_VIDEO else None
+        missing = missing_part(source) if error.reason is Reason.NOT_A_VIDEO else None
         if missing:
             raise InputError(Reason.TRUNCATED, missing) from None
         raise
     with container:
-        return _describe(container, path, size, limits)
+        return _describe(container, source, size, limits)
 
 
-def _describe(container: InputContainer, path: Path, size: int, limits: Limits) -> Facts:
-    if missing := missing_part(path):
+def _describe(
+    container: InputContainer, source: Path | RemoteFile, size: int, limits: Limits
+) -> Facts:
+    if missing := missing_part(source):
         raise InputError(Reason.TRUNCATED, missing)
     stream = main_video(container)
     _check_picture(stream.codec_context.width, stream.codec_context.height, limits)
     declared_s = (container.duration or 0) / 1_000_000
     if limits.max_seconds is not None and declared_s > limits.max_seconds * 1.01 + 1:
         raise InputError(Reason.VIDEO_TOO_LONG, f"{declared_s:.0f} s, as declared")
-    census = _count(container, stream, limits)
+    with _read_sparingly(source, container):
+        census = count_packets(container, stream, limits.max_seconds)
     _check_whole(container, census, declared_s)
-    with open_source(path) as again:
+    with open_source(source) as again:
         frames = _first_frames(again, main_video(again))
     for frame in frames:
         _check_picture(frame.width, frame.height, limits)
     return _facts(container, stream, census, frames, size)
+
+
+def _read_sparingly(
+    source: Path | RemoteFile, container: InputContainer
+) -> AbstractContextManager[None]:
+    """Leave out the content of packets that the container's own index describes in full.
+
+    It does so in MP4 and MOV, unless FFmpeg parses the content to find the packets in it.
+    """
+    streams = (*container.streams.video, *container.streams.audio)
+    is_plain = all(codec_name(stream).startswith(_NEVER_PARSED) for stream in streams)
+    if isinstance(source, RemoteFile) and container.format.name.startswith("mov") and is_plain:
+        return source.skipping(payload_of(source))
+    return nullcontext()
 
 
 def _check_picture(width: int, height: int, limits: Limits) -> None:
@@ -106,50 +124,7 @@ def _check_picture(width: int, height: int, limits: Limits) -> None:
         )
 
 
-def _count(container: InputContainer, stream: VideoStream, limits: Limits) -> _Census:
-    census = _Census()
-    longest_s = limits.max_seconds
-    try:
-        for packet in container.demux():
-            if packet.size == 0 or packet.is_discard or is_still(packet.stream):
-                continue
-            census.ends_corrupt = packet.is_corrupt
-            _note_end(census, packet)
-            if packet.stream_index == stream.index:
-                _note_time(census, packet)
-                if longest_s is not None and _duration(census, stream) > longest_s:
-                    raise InputError(Reason.VIDEO_TOO_LONG, f"more than {longest_s:.0f} s")
-    except av.error.EOFError:
-        raise InputError(Reason.TRUNCATED, "the file ends inside a packet") from None
-    except av.error.FFmpegError as error:
-        raise as_runner_error(error, "reading packets") from None
-    if not census.times:
-        raise InputError(Reason.NO_VIDEO_STREAM, "the video stream has no packets")
-    return census
-
-
-def _note_end(census: _Census, packet: Packet[Stream]) -> None:
-    at = packet.pts if packet.pts is not None else packet.dts
-    if at is not None and packet.time_base:
-        end = float((at + (packet.duration or 0)) * packet.time_base)
-        census.end_s = max(census.end_s, end)
-
-
-def _note_time(census: _Census, packet: Packet[Stream]) -> None:
-    at = packet.pts if packet.pts is not None else packet.dts
-    if at is None:
-        at = census.times[-1] + max(1, packet.duration or 0) if census.times else 0
-        census.guessed += 1
-    if not census.times or at >= census.longest:
-        census.longest, census.last_duration = at, packet.duration or 0
-    census.times.append(at)
-
-
-def _duration(census: _Census, stream: VideoStream) -> float:
-    return float((census.longest + census.last_duration - census.times[0]) * time_base_of(stream))
-
-
-def _check_whole(container: InputContainer, census: _Census, declared_s: float) -> None:
+def _check_whole(container: InputContainer, census: Census, declared_s: float) -> None:
     if census.ends_corrupt:
         raise InputError(Reason.TRUNCATED, "the last packet is incomplete")
     # Some containers count their duration from zero, some from the first packet.
@@ -183,7 +158,7 @@ def _first_frames(container: InputContainer, stream: VideoStream) -> list[VideoF
 def _facts(
     container: InputContainer,
     stream: VideoStream,
-    census: _Census,
+    census: Census,
     frames: list[VideoFrame],
     size: int,
 ) -> Facts:
@@ -194,7 +169,7 @@ def _facts(
     sar = stream.sample_aspect_ratio or Fraction(1)
     if turn.transposed:
         width, height, sar = height, width, 1 / sar
-    rate, vfr = _rate(census, stream)
+    rate, vfr = rate_of(census, stream)
     unusual = {
         "mirrored": turn.is_mirrored,
         "timestamps_guessed": census.guessed > 0,
@@ -203,7 +178,7 @@ def _facts(
     return Facts(
         container=container.format.name,
         bytes=size,
-        duration_s=float(_span(census) * time_base_of(stream)),
+        duration_s=float(span_of(census) * time_base_of(stream)),
         width=width,
         height=height,
         rotation=turn.degrees,
@@ -222,45 +197,6 @@ def _facts(
         subtitles=tuple(_label(each) for each in container.streams.subtitles),
         chapters=len(container.chapters()),
         notes=(*signal.notes, *(note for note, holds in unusual.items() if holds)),
-    )
-
-
-def _span(census: _Census) -> int:
-    """End of the last frame minus start of the first, in ticks."""
-    first = min(census.times)
-    return census.longest - first + (census.last_duration or _usual_step(census))
-
-
-def _usual_step(census: _Census) -> int:
-    steps = _steps(census)
-    return steps[len(steps) // 2] if steps else 1
-
-
-def _steps(census: _Census) -> list[int]:
-    ordered = sorted(census.times)
-    return sorted(b - a for a, b in pairwise(ordered))
-
-
-def _rate(census: _Census, stream: VideoStream) -> tuple[Fraction, bool]:
-    """The exact rate of a file with constant steps, else the average and that it varies."""
-    span_s = _span(census) * time_base_of(stream)
-    average = len(census.times) / span_s if span_s else Fraction(25)
-    claimed = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    near = [rate for rate in USUAL_RATES if abs(rate / average - 1) < 0.002]
-    rounded = max(Fraction(1, 1001), average.limit_denominator(1001))
-    for rate in [each for each in claimed if each] + near + [rounded]:
-        if _fits(census, rate, time_base_of(stream)):
-            return rate, False
-    return rounded, True
-
-
-def _fits(census: _Census, rate: Fraction, time_base: Fraction) -> bool:
-    """Whether every frame lies within one tick of its place on an even grid of this rate."""
-    ordered = sorted(census.times)
-    step = 1 / (rate * time_base)
-    num, den = step.numerator, step.denominator
-    return all(
-        abs((at - ordered[0]) * den - place * num) <= den for place, at in enumerate(ordered)
     )
 
 

@@ -1,12 +1,14 @@
-"""Opening files that strangers sent: no network, no playlists, no decoder without bounds."""
+"""Opening files that strangers sent: no playlists, no second file, no decoder without bounds."""
 
 from __future__ import annotations
 
 import math
 import struct
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import av
 import av.error
@@ -19,6 +21,7 @@ from av.video.stream import VideoStream
 
 from remote_runner.errors import InputError, MachineError, RunnerError, from_os_error
 from remote_runner.protocol import Reason
+from remote_runner.video.remote import RemoteFile
 
 MIN_SIDE = 16
 MAX_SIDE = 8192
@@ -32,6 +35,7 @@ FORMATS = (
     "av1,obu,ivf,mxf,nut,dv,wtv,rm,gif,yuv4mpegpipe,mp3,flac,wav,aac,aiff,w64"
 )
 
+_BUFFER = 1 << 18
 _NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 
 
@@ -62,16 +66,25 @@ class Orientation:
 UPRIGHT = Orientation()
 
 
-def open_source(path: Path) -> InputContainer:
+class Seekable(Protocol):
+    """What is read of a file."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+
+    def tell(self) -> int: ...
+
+
+def open_source(source: Path | RemoteFile) -> InputContainer:
     """Open a file for demuxing; the caller closes it.
 
     Raises :class:`InputError` when no demuxer of :data:`FORMATS` understands it.
     """
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
-        if path.stat().st_size == 0:
+        if size_of(source) == 0:
             raise InputError(Reason.EMPTY_FILE, "the file has no bytes")
-        return av.open(f"file:{path.absolute()}", "r", options=options, metadata_errors="replace")
+        return _open(source)
     except (av.error.MemoryError, MemoryError):
         raise InputError(Reason.PROBE_LIMIT, "the file asks for too much memory") from None
     except (av.error.InvalidDataError, av.error.ArgumentError, av.error.EOFError):
@@ -83,6 +96,16 @@ def open_source(path: Path) -> InputContainer:
         raise InputError(Reason.CORRUPT, f"opening the file: {error.strerror}") from None
     except OSError as error:
         raise from_os_error(error, "opening the file") from None
+
+
+def size_of(source: Path | RemoteFile) -> int:
+    """Bytes."""
+    return source.size if isinstance(source, RemoteFile) else source.stat().st_size
+
+
+def open_bytes(source: Path | RemoteFile) -> AbstractContextManager[Seekable]:
+    """The content, to be read in pieces."""
+    return source.open() if isinstance(source, RemoteFile) else source.open("rb")
 
 
 def as_runner_error(error: av.error.FFmpegError, doing: str) -> RunnerError:
@@ -165,3 +188,14 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     if abs(a) >= abs(b):
         return Orientation(flip_x=a < 0, flip_y=d < 0)
     return Orientation(transposed=True, flip_x=c < 0, flip_y=b < 0)
+
+
+def _open(source: Path | RemoteFile) -> InputContainer:
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    if isinstance(source, RemoteFile):
+        # read by us alone: FFmpeg may open nothing
+        options["protocol_whitelist"] = "none"
+        return av.open(
+            source.open(), "r", options=options, metadata_errors="replace", buffer_size=_BUFFER
+        )
+    return av.open(f"file:{source.absolute()}", "r", options=options, metadata_errors="replace")

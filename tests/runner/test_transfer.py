@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from remote_runner import transfer
+from remote_runner import transfer, urls
 from remote_runner.errors import Cancelled, MachineError
 from remote_runner.protocol import Reason
 from tests.runner.http_folder import HttpFolder
@@ -8,7 +10,7 @@ from tests.runner.http_folder import HttpFolder
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(transfer, "FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(urls, "FIRST_DELAY_S", 0.01)
     folder = HttpFolder()
     yield folder
     folder.close()
@@ -45,7 +47,7 @@ def test_what_is_not_there_is_told_apart(tmp_path, server):
         with pytest.raises(transfer.NotThere):
             transfer.read(url, 10)
         assert not transfer.exists(url)
-    assert server.requests["GET", "nothing"] == 1
+    assert server.requests["GET", "nothing"] == 2
 
 
 def test_files_go_both_ways_over_http(tmp_path, server):
@@ -81,6 +83,74 @@ def test_a_broken_download_goes_on_where_it_broke(tmp_path, server):
     assert server.requests["GET", "object"] == 3
 
 
+def test_what_exists_is_asked_for_as_a_url_for_reading_allows(server):
+    server.objects["result"] = b"{}"
+    server.failures["GET", "result"] = [503, "drop"]
+    assert transfer.exists(server.url("result"))
+    assert server.requests == {("GET", "result"): 3}
+    server.failures["GET", "result"] = [403]
+    assert not transfer.exists(server.url("result"))
+
+
+def test_a_file_goes_up_in_parts_of_one_size(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(transfer, "PART_BYTES", 1000)
+    source = tmp_path / "source"
+    for size, count, sizes in (
+        (2500, 8, [1000, 1000, 500]),
+        (2000, 8, [1000, 1000]),
+        (999, 1, [999]),
+        (10_001, 4, [2501, 2501, 2501, 2498]),
+        (0, 3, [0]),
+    ):
+        data = os.urandom(size)
+        source.write_bytes(data)
+        server.objects.clear()
+        seen = []
+        transfer.put_parts([server.url(f"{n}") for n in range(count)], source, seen.append)
+        parts = [server.objects[f"{n}"] for n in range(len(server.objects))]
+        assert ([len(part) for part in parts], b"".join(parts)) == (sizes, data)
+        assert (seen[-1], max(seen)) == (size, size)
+
+
+def test_a_part_that_fails_is_read_again_and_no_other(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(transfer, "PART_BYTES", 1000)
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(2500))
+    server.failures["PUT", "1"] = [503, "drop"]
+    transfer.put_parts([server.url(f"{n}") for n in range(3)], source)
+    assert b"".join(server.objects[f"{n}"] for n in range(3)) == source.read_bytes()
+    assert [server.requests["PUT", f"{n}"] for n in range(3)] == [1, 3, 1]
+
+
+def test_a_part_that_is_refused_ends_the_upload(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(transfer, "PART_BYTES", 1000)
+    monkeypatch.setattr(transfer, "SIDE_BY_SIDE", 1)
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(9500))
+    server.failures["PUT", "2"] = [403]
+    error = failure_of(lambda: transfer.put_parts([server.url(f"{n}") for n in range(10)], source))
+    assert error.detail == "http://127.0.0.1: HTTP 403"
+    assert sorted(server.objects) == ["0", "1"]
+    failure_of(lambda: transfer.put_parts([source.as_uri()], source))
+
+
+def test_an_upload_in_parts_can_be_stopped(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(transfer, "PART_BYTES", 1 << 20)
+    source = tmp_path / "source"
+    source.write_bytes(bytes(20 << 20))
+
+    # the server's own complaint about a client that is gone
+    monkeypatch.setattr(server._server, "handle_error", lambda *_: None)
+
+    def stop(done):
+        if done > 3 << 20:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        transfer.put_parts([server.url(f"{n}") for n in range(20)], source, stop)
+    assert len(server.objects) < 8
+
+
 def test_refusals_are_final_and_secrets_stay_secret(tmp_path, server, caplog):
     server.failures["PUT", "object"] = [403]
     error = failure_of(lambda: transfer.put_bytes(server.url("object"), b"x"))
@@ -89,14 +159,14 @@ def test_refusals_are_final_and_secrets_stay_secret(tmp_path, server, caplog):
     server.failures["GET", "object"] = [500] * 10
     error = failure_of(lambda: transfer.read(server.url("object"), 10))
     assert error.reason is Reason.TRANSFER_FAILED
-    assert server.requests["GET", "object"] == transfer.ATTEMPTS
+    assert server.requests["GET", "object"] == urls.ATTEMPTS
     assert "s3cret" not in caplog.text
 
 
 def test_a_server_that_is_gone_is_a_typed_failure(server, monkeypatch):
     url = server.url("object")
     server._server.server_close()
-    monkeypatch.setattr(transfer, "ATTEMPTS", 2)
+    monkeypatch.setattr(urls, "ATTEMPTS", 2)
     assert failure_of(lambda: transfer.put_bytes(url, b"x", attempts=2)).detail.endswith("refused")
 
 

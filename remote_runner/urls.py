@@ -1,0 +1,113 @@
+"""URLs that a runner is given: which are used, how they are opened, and what is tried again.
+
+Presigned URLs are secrets: whatever is raised or logged here names the host at most. Standard
+library only. Plain ``http://`` is for servers on this machine.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import random
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from remote_runner.errors import MachineError, from_os_error
+from remote_runner.protocol import Reason
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+TIMEOUT_S = 30.0
+FIRST_DELAY_S = 0.5
+LONGEST_DELAY_S = 15.0
+
+_LOCAL = {"127.0.0.1", "localhost", "::1"}
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+
+
+class NotThere(MachineError):
+    """The object does not exist (yet)."""
+
+
+def local_path(url: str) -> Path | None:
+    """The path of a ``file://`` URL, none for ``http(s)://``; :class:`MachineError` for others."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(urllib.request.url2pathname(parts.path))
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL):
+        return None
+    raise MachineError(
+        Reason.TRANSFER_FAILED, f"URLs of {parts.scheme or 'no'} scheme are not used"
+    )
+
+
+def place(url: str) -> str:
+    """What may be said of a URL: its scheme and host."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}"
+
+
+def open_url(request: urllib.request.Request) -> Any:
+    """The answer to a request whose URL was checked; redirects are checked here."""
+    handlers: list[Any] = [_Cautious()]
+    if urllib.parse.urlsplit(request.full_url).hostname in _LOCAL:
+        handlers.append(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(*handlers)
+    return opener.open(request, timeout=TIMEOUT_S)
+
+
+def repeat(url: str, once: Callable[[], T], attempts: int | None = None) -> T:
+    """Try again with growing delays what may be better later; say at once what will not be."""
+    attempts = attempts or ATTEMPTS
+    delay_s = FIRST_DELAY_S
+    what = ""
+    for attempt in range(1, attempts + 1):
+        try:
+            return once()
+        except urllib.error.HTTPError as error:
+            what = f"HTTP {error.code}"
+            error.close()
+            if error.code in (404, 410):
+                raise NotThere(Reason.TRANSFER_FAILED, f"{place(url)}: {what}") from None
+            if error.code not in _TRANSIENT:
+                raise MachineError(Reason.TRANSFER_FAILED, f"{place(url)}: {what}") from None
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError) as error:
+            what = _harmless(error)
+        except TimeoutError:
+            what = "timed out"
+        except OSError as error:
+            raise from_os_error(error, "transferring") from None
+        log.warning("%s: %s, attempt %d of %d", place(url), what, attempt, attempts)
+        if attempt < attempts:
+            time.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            delay_s = min(LONGEST_DELAY_S, delay_s * 2)
+    raise MachineError(Reason.TRANSFER_FAILED, f"{place(url)}: {what}")
+
+
+class _Cautious(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to URLs that could have been given in the first place."""
+
+    def redirect_request(  # noqa: PLR0917 - the signature of the base class
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if local_path(newurl) is not None:
+            raise MachineError(Reason.TRANSFER_FAILED, f"{place(req.full_url)}: odd redirect")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _harmless(error: Exception) -> str:
+    """What went wrong, without the texts that could repeat a URL."""
+    cause = getattr(error, "reason", error)
+    return (
+        (cause.strerror or type(cause).__name__)
+        if isinstance(cause, OSError)
+        else (type(cause).__name__)
+    )

@@ -1,0 +1,118 @@
+"""What one pass over all packets of a file counts: frames, their times, and where they end."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from remote_runner.errors import InputError
+from remote_runner.protocol import Reason
+from remote_runner.video.source import as_runner_error, is_still, time_base_of
+from remote_runner.video.timing import USUAL_RATES
+
+
+@dataclass(slots=True)
+class Census:
+    """What one pass over all packets counted; times of the video in its own time base."""
+
+    times: array[int] = field(default_factory=lambda: array("q"))
+    longest: int = 0
+    last_duration: int = 0
+    guessed: int = 0
+    end_s: float = 0.0
+    ends_corrupt: bool = False
+
+
+def count_packets(
+    container: InputContainer, stream: VideoStream, longest_s: float | None
+) -> Census:
+    """One pass over the packets of all streams; the times are those of one of them.
+
+    Raises :class:`InputError` for a file that breaks off, and as soon as the video is longer.
+    """
+    census = Census()
+    try:
+        for packet in container.demux():
+            if packet.size == 0 or packet.is_discard or is_still(packet.stream):
+                continue
+            census.ends_corrupt = packet.is_corrupt
+            _note_end(census, packet)
+            if packet.stream_index == stream.index:
+                _note_time(census, packet)
+                if longest_s is not None and _duration(census, stream) > longest_s:
+                    raise InputError(Reason.VIDEO_TOO_LONG, f"more than {longest_s:.0f} s")
+    except av.error.EOFError:
+        raise InputError(Reason.TRUNCATED, "the file ends inside a packet") from None
+    except av.error.FFmpegError as error:
+        raise as_runner_error(error, "reading packets") from None
+    if not census.times:
+        raise InputError(Reason.NO_VIDEO_STREAM, "the video stream has no packets")
+    return census
+
+
+def span_of(census: Census) -> int:
+    """End of the last frame minus start of the first, in ticks."""
+    first = min(census.times)
+    return census.longest - first + (census.last_duration or _usual_step(census))
+
+
+def rate_of(census: Census, stream: VideoStream) -> tuple[Fraction, bool]:
+    """The exact rate of a file with constant steps, else the average and that it varies."""
+    span_s = span_of(census) * time_base_of(stream)
+    average = len(census.times) / span_s if span_s else Fraction(25)
+    claimed = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    near = [rate for rate in USUAL_RATES if abs(rate / average - 1) < 0.002]
+    rounded = max(Fraction(1, 1001), average.limit_denominator(1001))
+    for rate in [each for each in claimed if each] + near + [rounded]:
+        if _fits(census, rate, time_base_of(stream)):
+            return rate, False
+    return rounded, True
+
+
+def _note_end(census: Census, packet: Packet[Stream]) -> None:
+    at = packet.pts if packet.pts is not None else packet.dts
+    if at is not None and packet.time_base:
+        end = float((at + (packet.duration or 0)) * packet.time_base)
+        census.end_s = max(census.end_s, end)
+
+
+def _note_time(census: Census, packet: Packet[Stream]) -> None:
+    at = packet.pts if packet.pts is not None else packet.dts
+    if at is None:
+        at = census.times[-1] + max(1, packet.duration or 0) if census.times else 0
+        census.guessed += 1
+    if not census.times or at >= census.longest:
+        census.longest, census.last_duration = at, packet.duration or 0
+    census.times.append(at)
+
+
+def _duration(census: Census, stream: VideoStream) -> float:
+    return float((census.longest + census.last_duration - census.times[0]) * time_base_of(stream))
+
+
+def _usual_step(census: Census) -> int:
+    steps = _steps(census)
+    return steps[len(steps) // 2] if steps else 1
+
+
+def _steps(census: Census) -> list[int]:
+    ordered = sorted(census.times)
+    return sorted(b - a for a, b in pairwise(ordered))
+
+
+def _fits(census: Census, rate: Fraction, time_base: Fraction) -> bool:
+    """Whether every frame lies within one tick of its place on an even grid of this rate."""
+    ordered = sorted(census.times)
+    step = 1 / (rate * time_base)
+    num, den = step.numerator, step.denominator
+    return all(
+        abs((at - ordered[0]) * den - place * num) <= den for place, at in enumerate(ordered)
+    )
