@@ -15,6 +15,8 @@ class Entry:
     key: str
     bytes: int
     modified_at: float
+    etag: str = ""
+    """Changes with the content; empty where the storage has none."""
 
 
 class Storage(Protocol):
@@ -57,6 +59,29 @@ class Storage(Protocol):
 
     async def require_space(self, bytes_needed: int) -> None:
         """:class:`~controller.errors.StorageFull` where that much certainly does not fit."""
+
+    async def media_source(self, key: str) -> Path | str:
+        """What a probe reads an object from: a path, or a short-lived URL for ranged reads."""
+
+    async def open_upload(self, key: str, expires_at: float) -> tuple[str, ...]:
+        """URLs for the parts of one object that a machine will write, where storage takes parts.
+
+        Empty where one ``url_put`` does. Called again for the same key it goes on with the upload
+        that is open.
+        """
+
+    async def finish_upload(self, key: str, size: int) -> None:
+        """Put the parts of an upload together, once they are ``size`` bytes in all.
+
+        Idempotent: nothing is done where the object is there or storage takes no parts.
+        :class:`~controller.errors.NotStored` where the parts are not what was said.
+        """
+
+    async def abort_uploads(self, prefix: str, older_than_s: float) -> int:
+        """Drop what was uploaded in parts below a prefix and never finished; how many."""
+
+    async def close(self) -> None:
+        """Drop connections."""
 
     def url_get(self, key: str, expires_at: float) -> str: ...
 

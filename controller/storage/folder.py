@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 import shutil
-import unicodedata
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,8 +15,7 @@ from ulid import ULID
 
 from controller.errors import BadPath, NotStored, StorageError, StorageFull
 from controller.storage.base import Entry
-
-_KEY_LIMIT = 1024  # bytes, as in S3
+from controller.storage.keys import check_key
 
 
 class FolderStorage:
@@ -43,7 +41,7 @@ class FolderStorage:
     async def stat(self, key: str) -> Entry:
         with _translated(key):
             status = self._path(key).stat()
-        return Entry(key=key, bytes=status.st_size, modified_at=status.st_mtime)
+        return _entry(key, status)
 
     async def read(self, key: str, *, limit: int = 1 << 20) -> bytes:
         with _translated(key), self._path(key).open("rb") as file:
@@ -90,6 +88,22 @@ class FolderStorage:
         await self.stat(key)
         yield self._path(key)
 
+    async def media_source(self, key: str) -> Path:
+        await self.stat(key)
+        return self._path(key)
+
+    async def open_upload(self, key: str, expires_at: float) -> tuple[str, ...]:
+        return ()
+
+    async def finish_upload(self, key: str, size: int) -> None:
+        pass  # an object is written whole
+
+    async def abort_uploads(self, prefix: str, older_than_s: float) -> int:
+        return 0
+
+    async def close(self) -> None:
+        pass  # there is nothing to drop
+
     async def require_space(self, bytes_needed: int) -> None:
         free = shutil.disk_usage(self._root).free
         if bytes_needed + self._reserve_bytes > free:
@@ -121,7 +135,7 @@ class FolderStorage:
             if path.is_file() and path.resolve().is_relative_to(self._root.resolve()):
                 status = path.stat()
                 key = path.relative_to(self._root).as_posix()
-                entries.append(Entry(key=key, bytes=status.st_size, modified_at=status.st_mtime))
+                entries.append(_entry(key, status))
         return entries
 
     def _drop_empty(self, folder: Path) -> None:
@@ -130,14 +144,14 @@ class FolderStorage:
             folder = folder.parent
 
 
-def check_key(key: str) -> None:
-    """:class:`BadPath` for a key that is no plain relative path."""
-    parts = key.split("/")
-    odd = any(unicodedata.category(character).startswith("C") for character in key)
-    if not key or odd or len(key.encode()) > _KEY_LIMIT or "\\" in key:
-        raise BadPath(f"{key[:60]!r} is no storage path")
-    if any(part in ("", ".", "..") for part in parts):
-        raise BadPath(f"{key[:60]!r} leads out of the storage or has an empty part")
+def _entry(key: str, status: os.stat_result) -> Entry:
+    return Entry(
+        key=key,
+        bytes=status.st_size,
+        modified_at=status.st_mtime,
+        # a file that is replaced or written to has another one
+        etag=f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}",
+    )
 
 
 @contextmanager
