@@ -52,6 +52,7 @@ class _Source:
     key: str
     facts: Facts
     is_ours: bool
+    etag: str = ""
 
 
 class Intake:
@@ -111,18 +112,20 @@ class Intake:
         try:
             entry = await self._storage.stat(key)
             await self._require_fit(entry.bytes)
-            async with self._storage.local_file(key) as file:
-                facts = await self._probe(file, self._limits())
+            # what is behind a URL may take longer by its size
+            limits = dataclasses.replace(self._limits(), max_bytes=entry.bytes)
+            facts = await self._probe(await self._storage.media_source(key), limits)
         except NotStored:
             raise NoSuchFile(f"nothing at {key}", path=path) from None
         name = key.rpartition("/")[2]
-        source = _Source(job_id=str(ULID()), name=name, key=key, facts=facts, is_ours=False)
+        source = _Source(
+            job_id=str(ULID()), name=name, key=key, facts=facts, is_ours=False, etag=entry.etag
+        )
         return self._add(request, source, task)
 
     async def stored_videos(self, prefix: str) -> list[str]:
-        """Keys of the videos below a prefix as the user names it, sorted."""
-        key = self._storage.parse(prefix.rstrip("/"))
-        entries = await self._storage.entries(f"{key}/")
+        """Keys of the videos below a prefix as the user names it, or of the one there; sorted."""
+        entries = await self._storage.entries(self._storage.parse(prefix.rstrip("/")))
         return [each.key for each in entries if _suffix(each.key) in VIDEO_SUFFIXES]
 
     def check_task(self, task: Task | None) -> Task:
@@ -175,6 +178,7 @@ class Intake:
             source_name=source.name,
             source_bytes=source.facts.bytes,
             source_is_ours=source.is_ours,
+            source_etag=source.etag,
             facts=source.facts,
             created_at=now,
             deadline_at=now + policy.DRAFT_S,

@@ -1,8 +1,9 @@
 """Orders out, status and result in, through storage: one writer per object, no open port.
 
-Keys: ``machines/<machine>/{orders,status}`` and ``jobs/<job>/<attempt>/{grant,status,log,result,
-output,picture}``. What cannot be read is told from what is not there; what is there but is not a
-document of the protocol is reported as such, for a rented host may write anything.
+Keys: ``machines/<machine>/{orders,status,boot,second}``, ``machines/bundles/…`` and
+``jobs/<job>/<attempt>/{grant,status,log,result,output,picture}``. What cannot be read is told from
+what is not there; what is there but is not a document of the protocol is reported as such, for a
+rented host may write anything.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from controller.errors import NotStored
 from controller.records import Attempt, Job, Machine
 from controller.storage.base import Storage
 from remote_runner.protocol import (
+    Boot,
     Grant,
     Orders,
     ProtocolError,
@@ -73,6 +75,7 @@ class Mailbox:
         """Give one attempt its job and every URL that it may touch."""
         until, prefix = _until(machine), attempt_prefix(attempt)
         put = self._storage.url_put
+        parts = await self._storage.open_upload(output_key(attempt), until)
         grant = Grant(
             job=job.id,
             attempt=attempt.number,
@@ -80,15 +83,49 @@ class Mailbox:
             source_url=self._storage.url_get(job.source_key, until),
             source_name=job.source_name,
             source_bytes=job.source_bytes,
-            output_url=put(output_key(attempt), until),
+            # beside parts it would let the host replace what was looked at
+            output_url="" if parts else put(output_key(attempt), until),
             picture_url=put(picture_key(attempt), until),
             status_url=put(f"{prefix}status", until),
             log_url=put(f"{prefix}log", until),
             result_url=put(f"{prefix}result", until),
+            result_seen_url=self._storage.url_get(f"{prefix}result", until),
+            output_parts=parts,
             deadline_at=attempt.deadline_at,
             device=device,
         )
         await self._storage.write(f"{prefix}grant", to_json(grant).encode())
+
+    def boot_url(self, machine: Machine) -> str:
+        return self._storage.url_put(f"{machine_prefix(machine.id)}boot", _until(machine))
+
+    async def write_second_script(self, machine: Machine, script: bytes) -> str:
+        """Put what the first script fetches; its URL."""
+        key = f"{machine_prefix(machine.id)}second"
+        await self._storage.write(key, script)
+        return self._storage.url_get(key, _until(machine))
+
+    async def write_bundle(self, machine: Machine, key: str, data: bytes) -> str:
+        """Put the runner where it is not yet: its key names its content. A URL for the machine."""
+        try:
+            await self._storage.stat(key)
+        except NotStored:
+            await self._storage.write(key, data)
+        return self._storage.url_get(key, _until(machine))
+
+    async def boot(self, machine: Machine) -> Boot | None:
+        """How far a rented machine came before its runner lives."""
+        data = await self._read(f"{machine_prefix(machine.id)}boot", _DOCUMENT_LIMIT)
+        try:
+            return from_json(Boot, data) if data else None
+        except ProtocolError as error:
+            # a machine that does not say that it is armed has a time-out of its own
+            log.warning("Ignoring the boot report of %s: %s", machine.id, error)
+            return None
+
+    async def finish_output(self, attempt: Attempt, size: int) -> None:
+        """Put an output together that was written in parts; NotStored where it is not whole."""
+        await self._storage.finish_upload(output_key(attempt), size)
 
     async def machine_status(self, machine: Machine) -> Status | None:
         return await self._status(f"{machine_prefix(machine.id)}status")

@@ -31,6 +31,7 @@ def m001_jobs(db: Database) -> None:
             source_name TEXT NOT NULL,
             source_bytes INTEGER NOT NULL,
             source_is_ours INTEGER NOT NULL,
+            source_etag TEXT NOT NULL DEFAULT '',
             facts TEXT NOT NULL,
             created_at REAL NOT NULL,
             deadline_at REAL NOT NULL,
@@ -48,6 +49,8 @@ def m001_jobs(db: Database) -> None:
             sha256_by TEXT,
             result TEXT,
             cost_usd REAL NOT NULL DEFAULT 0,
+            waits_for TEXT,
+            waits_detail TEXT NOT NULL DEFAULT '',
             pruned_at REAL,
             -- one publication a job, and nothing is done without its object
             CHECK ((state = 'done') = (output_key IS NOT NULL AND output_sha256 IS NOT NULL)),
@@ -56,6 +59,7 @@ def m001_jobs(db: Database) -> None:
         )"""
     )
     db.execute("CREATE INDEX jobs_by_state ON jobs (state, created_at)")
+    db.execute("CREATE INDEX jobs_by_source ON jobs (source_etag) WHERE source_etag != ''")
     db.execute("CREATE INDEX jobs_by_owner ON jobs (owner, created_at)")
     db.execute(
         f"""CREATE TABLE machines (
@@ -66,10 +70,19 @@ def m001_jobs(db: Database) -> None:
             version INTEGER NOT NULL DEFAULT 1,
             instance TEXT,
             name TEXT NOT NULL,
+            host TEXT NOT NULL DEFAULT '',
             usd_per_hour REAL NOT NULL,
+            usd_per_gb_down REAL NOT NULL DEFAULT 0,
+            usd_per_gb_up REAL NOT NULL DEFAULT 0,
+            traffic_usd REAL NOT NULL DEFAULT 0,
             reserved_usd REAL NOT NULL,
             created_at REAL NOT NULL,
             expires_at REAL NOT NULL,
+            status TEXT,
+            status_detail TEXT NOT NULL DEFAULT '',
+            status_at REAL,
+            running_at REAL,
+            boot TEXT,
             booted_at REAL,
             idle_since REAL,
             retire_requested_at REAL,
@@ -100,6 +113,7 @@ def m001_jobs(db: Database) -> None:
             status TEXT,
             reason TEXT,
             detail TEXT NOT NULL DEFAULT '',
+            warnings TEXT NOT NULL DEFAULT '[]',
             PRIMARY KEY (job, number)
         )"""
     )
@@ -170,5 +184,18 @@ def m004_speeds(db: Database) -> None:
             device TEXT NOT NULL, work TEXT NOT NULL,
             pixels_per_s REAL NOT NULL, samples INTEGER NOT NULL, updated_at REAL NOT NULL,
             PRIMARY KEY (device, work)
+        )"""
+    )
+
+
+@migrations()
+def m005_bans(db: Database) -> None:
+    db.execute(
+        """CREATE TABLE bans (
+            host TEXT PRIMARY KEY,
+            strikes INTEGER NOT NULL,
+            struck_at REAL NOT NULL,
+            until REAL NOT NULL,
+            reason TEXT NOT NULL
         )"""
     )

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import PurePosixPath
 
-from controller.providers.base import Offer
-from controller.records import Attempt, Estimate, Job
+from controller.providers.base import InstanceStatus
+from controller.records import Attempt, Estimate, Job, Machine
 from controller.settings import Settings
 from controller.states import MAX_ATTEMPTS, RETRYABLE, AnyReason, Reason
-from remote_runner.protocol import Facts, Mode, Task
+from remote_runner.protocol import BootPhase, Facts, Mode, Task
+from remote_runner.protocol import Reason as RunnerReason
 
 MAX_ACTIVE_JOBS = 20
 """Jobs that one user may have waiting or running at once."""
@@ -22,8 +23,53 @@ BOOT_ALLOWANCE_S = 900.0
 CANCEL_S = 15.0
 """How long a runner may take to stop before its machine is ended instead."""
 
+PULL_S = 900.0
+"""From the create call until the machine runs."""
+PULL_STALL_S = 600.0
+"""How long its state may stay the same once it said something of the image."""
+PULL_SILENCE_S = 300.0
+ARMED_S = 180.0
+"""From running until its watchdog is armed."""
+FIRST_FRAME_S = 600.0
+OFFLINE_S = 180.0
+
+#: Ends that speak against the physical machine rather than the job or the image.
+_HOSTS_FAULT = frozenset(
+    {
+        Reason.SILENT,
+        Reason.HOST_FAILED,
+        Reason.PULL_TIMEOUT,
+        Reason.NOT_ARMED,
+        Reason.NO_SELF_END,
+        Reason.OVERPRICED,
+        Reason.BOOT_TIMEOUT,
+        Reason.NO_FRAMES,
+        Reason.MACHINE_GONE,
+        Reason.BAD_RESULT,
+        RunnerReason.DISK_FULL,
+        RunnerReason.NO_DEVICE,
+        RunnerReason.DEVICE_UNSUPPORTED,
+        RunnerReason.DEVICE_TOO_SMALL,
+        RunnerReason.INSTALL_FAILED,
+        RunnerReason.TRANSFER_FAILED,
+        RunnerReason.GATE_FAILED,
+        RunnerReason.INTERNAL,
+    }
+)
+
 #: Reasons that speak of the machine, not of the job: alike twice they prove nothing.
-_MACHINE_TROUBLE = frozenset({Reason.MACHINE_GONE, Reason.SILENT, Reason.BOOT_TIMEOUT})
+_MACHINE_TROUBLE = frozenset(
+    {
+        Reason.MACHINE_GONE,
+        Reason.SILENT,
+        Reason.BOOT_TIMEOUT,
+        Reason.PULL_TIMEOUT,
+        Reason.HOST_FAILED,
+        Reason.NOT_ARMED,
+        Reason.NO_SELF_END,
+        Reason.OVERPRICED,
+    }
+)
 
 #: Source pixels a second on two processor cores, measured with the shipped models at 320×180;
 #: used until this machine has figures of its own.
@@ -71,25 +117,65 @@ def lifetime_s(settings: Settings) -> float:
     return BOOT_ALLOWANCE_S + settings.job_timeout_s + settings.idle_s
 
 
-def reservation_usd(offer: Offer, settings: Settings) -> float:
-    return offer.usd_per_hour * lifetime_s(settings) / 3600
+def reservation_usd(usd_per_hour: float, traffic_usd: float, settings: Settings) -> float:
+    """What a machine may cost at most: its whole life, and the traffic of its first job."""
+    return usd_per_hour * lifetime_s(settings) / 3600 + traffic_usd
 
 
-def choose_offer(
-    offers: Sequence[Offer], settings: Settings, *, spent_usd: float, committed_today_usd: float
-) -> Offer | Reason:
-    """The cheapest offer within the cap and the budgets, or why there is none.
+def fits_budget(
+    cost_usd: float, settings: Settings, *, spent_usd: float, committed_today_usd: float
+) -> bool:
+    """Whether so much more may be reserved; ``spent_usd`` is what the job has cost before."""
+    return (
+        spent_usd + cost_usd <= settings.job_budget
+        and committed_today_usd + cost_usd <= settings.day_budget
+    )
 
-    ``spent_usd`` is what earlier attempts of the same job have cost.
-    """
-    fit = [offer for offer in offers if offer.usd_per_hour <= settings.max_price]
-    if not fit:
-        return Reason.RENT_FAILED
-    best = min(fit, key=lambda offer: offer.usd_per_hour)
-    cost = reservation_usd(best, settings)
-    if spent_usd + cost > settings.job_budget or committed_today_usd + cost > settings.day_budget:
-        return Reason.BUDGET
-    return best
+
+def boot_trouble(machine: Machine, now: float, boot_s: float) -> tuple[AnyReason, str] | None:
+    """Why a rented machine that has not worked yet is given up; None while there is hope."""
+    detail = machine.status_detail
+    match machine.status and InstanceStatus(machine.status):
+        case InstanceStatus.IMAGE_FAILED:
+            return Reason.IMAGE_FAILED, detail
+        case InstanceStatus.HOST_FAILED:
+            return Reason.HOST_FAILED, detail
+        case InstanceStatus.ENDED:
+            return Reason.MACHINE_GONE, detail or "it was stopped"
+        case InstanceStatus.OFFLINE if now - (machine.status_at or now) > OFFLINE_S:
+            return Reason.MACHINE_GONE, "its host is offline"
+    boot = machine.boot
+    if boot and not boot.key:
+        return Reason.NO_SELF_END, "no key of its own"
+    if boot and boot.phase is BootPhase.FAILED:
+        return boot.reason or RunnerReason.INTERNAL, boot.detail
+    return _boot_timeout(machine, now, boot_s)
+
+
+def _boot_timeout(machine: Machine, now: float, boot_s: float) -> tuple[AnyReason, str] | None:
+    if machine.running_at is None:
+        # a registry that sends nothing is told from a disk that unpacks for long
+        stalled_s = PULL_STALL_S if machine.status_detail else PULL_SILENCE_S
+        if now - (machine.status_at or machine.created_at) > stalled_s:
+            return Reason.PULL_TIMEOUT, machine.status_detail or "no word of the image"
+        if now - machine.created_at > PULL_S:
+            return Reason.PULL_TIMEOUT, machine.status_detail
+    elif machine.boot is None and now - machine.running_at > ARMED_S:
+        return Reason.NOT_ARMED, f"nothing armed in {ARMED_S:g} s"
+    elif now - machine.running_at > boot_s:
+        phase = machine.boot.phase if machine.boot else "running"
+        return Reason.BOOT_TIMEOUT, f"{phase} for more than {boot_s:g} s"
+    return None
+
+
+def first_frame_s(source_bytes: int) -> float:
+    """How long a runner may take to its first frame: the input arrives at 1 MB/s at least."""
+    return FIRST_FRAME_S + source_bytes / 1e6
+
+
+def is_hosts_fault(reason: AnyReason) -> bool:
+    """Whether an end speaks against the physical machine, so that it is avoided for a while."""
+    return reason in _HOSTS_FAULT
 
 
 def should_retry(job: Job, ended: Sequence[Attempt], reason: AnyReason) -> bool:

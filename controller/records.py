@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from controller.states import AnyReason, AttemptState, JobState, MachineState, parse_reason
-from remote_runner.protocol import Facts, Phase, Result, Status, Task, from_json
+from remote_runner.protocol import Boot, Facts, Phase, Result, Status, Task, from_json
 
 Row = Mapping[str, Any]
 
@@ -79,6 +79,8 @@ class Job(_Record):
     source_bytes: int
     source_is_ours: bool
     """True for an upload, which is pruned; false for what the user put in storage."""
+    source_etag: str = ""
+    """What storage calls this content: a changed input has another one."""
     facts: Facts
     created_at: float
     deadline_at: float
@@ -99,6 +101,9 @@ class Job(_Record):
     """Who computed the hash: ``controller`` or ``runner``."""
     result: Result | None
     cost_usd: float
+    waits_for: AnyReason | None = None
+    """Why a queued job gets no machine, where that is not just its turn."""
+    waits_detail: str = ""
 
     @classmethod
     def _read(cls, name: str, value: Any) -> Any:
@@ -113,7 +118,7 @@ class Job(_Record):
                 return from_json(Facts, value)
             case "result":
                 return from_json(Result, value)
-            case "reason":
+            case "reason" | "waits_for":
                 return parse_reason(value)
             case "source_is_ours":
                 return bool(value)
@@ -144,6 +149,8 @@ class Attempt(_Record):
     status: Status | None
     reason: AnyReason | None
     detail: str
+    warnings: tuple[str, ...] = ()
+    """Lines of its log that speak of errors; for people, they decide nothing."""
 
     @classmethod
     def _read(cls, name: str, value: Any) -> Any:
@@ -156,6 +163,8 @@ class Attempt(_Record):
                 return from_json(Status, value)
             case "reason":
                 return parse_reason(value)
+            case "warnings":
+                return tuple(json.loads(value))
         return value
 
     @property
@@ -176,11 +185,25 @@ class Machine(_Record):
     """The provider's id, unknown until the create call is answered."""
     name: str
     """What people call it: the GPU's or CPU's name."""
+    host: str = ""
+    """The physical machine, as the provider numbers it: what bans are kept by."""
     usd_per_hour: float
+    usd_per_gb_down: float = 0.0
+    usd_per_gb_up: float = 0.0
+    traffic_usd: float = 0.0
+    """Traffic so far, by the sizes of what was moved: the image, inputs and results."""
     reserved_usd: float
     created_at: float
     expires_at: float
     """When it ends by itself."""
+    status: str | None = None
+    """What the last listing said of it, an ``InstanceStatus``."""
+    status_detail: str = ""
+    status_at: float | None = None
+    """When that changed last."""
+    running_at: float | None = None
+    """When it was first seen running."""
+    boot: Boot | None = None
     booted_at: float | None
     idle_since: float | None
     retire_requested_at: float | None
@@ -196,6 +219,8 @@ class Machine(_Record):
 
     @classmethod
     def _read(cls, name: str, value: Any) -> Any:
+        if name == "boot":
+            return from_json(Boot, value) if value else None
         return MachineState(value) if name == "state" else value
 
 

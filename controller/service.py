@@ -15,9 +15,13 @@ from pathlib import Path
 from ulid import ULID
 
 from controller import policy
-from controller.errors import ForeignDatabase, NoSuchJob, TooLate
+from controller.errors import ForeignDatabase, NoSuchJob, NotStored, TooLate
 from controller.intake import Intake
+from controller.machine_logs import clean, last_lines, log_path
 from controller.mailbox import Mailbox
+from controller.market import Market
+from controller.providers.base import Provider
+from controller.quotes import Quotes
 from controller.records import Actor, Attempt, Card, Estimate, Event, Job, Machine, Update
 from controller.settings import Settings
 from controller.states import JobState, MachineState
@@ -37,6 +41,8 @@ class Controller:
         store: Store,
         storage: Storage,
         settings: Settings,
+        quotes: Quotes,
+        provider: Provider,
         intake: Intake,
         clock: Callable[[], float],
         wake: Callable[[], None],
@@ -50,10 +56,16 @@ class Controller:
         self._wake = wake
         self._mailbox = Mailbox(storage)
         self._intake = intake
+        self._quotes = quotes
+        self._provider = provider
         self.accept_upload = self._intake.accept_upload
         self.accept_stored = self._intake.accept_stored
         self.accept_local = self._intake.accept_local
         self.stored_videos = self._intake.stored_videos
+        self.storage_name = "B2" if storage.name == "s3" else "storage"
+        """What people call the place that paths name."""
+        self.rents = provider.rents
+        """Whether machines are rented, and so cost money."""
         self._news = asyncio.Event()
         store.on_commit(self._news.set)
 
@@ -62,6 +74,26 @@ class Controller:
     def estimate(self, job: Job, task: Task | None = None) -> Estimate:
         """What a job would take, with another task where one is given."""
         return policy.estimate(job.facts, task or job.task, self._store.speeds.known)
+
+    async def quote(self, job: Job, *, whole: bool = False) -> Market:
+        """The machines to be had now, judged for a job: the best first, and why others are not.
+
+        ``whole`` looks above the price cap too. :class:`ProviderError` or :class:`Unclear` where
+        the market cannot be asked.
+        """
+        return await self._quotes.market(job, whole=whole)
+
+    async def find_done(self, path: str, task: Task) -> Job | None:
+        """A job that made this of the same content already, and whose result is still there."""
+        task = self._intake.check_task(task)
+        try:
+            entry = await self._storage.stat(self._storage.parse(path))
+        except NotStored:
+            return None
+        for job in self._store.jobs.done_with(entry.etag):
+            if job.task == task and job.output_key and await self._is_stored(job.output_key):
+                return job
+        return None
 
     def set_task(self, job_id: str, *, by: Actor, task: Task) -> Job:
         """Change what a draft is to do; :class:`TooLate` once it was started."""
@@ -200,12 +232,41 @@ class Controller:
         return self._storage.local_file(f"jobs/{job.id}/{job.attempts}/picture")
 
     async def logs(self, job_id: str, *, by: Actor) -> list[str]:
-        """What the runner of the newest attempt printed last."""
+        """What the newest attempt's machine or its runner printed last."""
         job = self.get(job_id, by=by)
         attempt = self.attempt(job.id)
-        return await self._mailbox.log_lines(attempt) if attempt else []
+        if attempt is None:
+            return []
+        if printed := self.printed(attempt.machine):
+            return printed
+        lines = await self._mailbox.log_lines(attempt)
+        return [clean(line, self.settings.secrets) for line in lines] if self.rents else lines
+
+    def printed(self, machine_id: str) -> list[str]:
+        """What a rented machine printed last, whichever of its jobs it was for; cleaned."""
+        return last_lines(log_path(self.settings.logs_dir, machine_id)) if self.rents else []
+
+    async def _is_stored(self, key: str) -> bool:
+        try:
+            await self._storage.stat(key)
+        except NotStored:
+            return False
+        return True
 
     # --- machines ----------------------------------------------------------------------------
+
+    async def credit_usd(self) -> float | None:
+        """Money left on the rental account; None where nothing is paid."""
+        return await self._provider.credit_usd()
+
+    def spent_today_usd(self) -> float:
+        """What machines have cost since midnight, UTC; those that go on included."""
+        return self._store.machines.spent_usd(self.clock() // 86400 * 86400)
+
+    def machine_usd(self, machine: Machine) -> float:
+        """What one machine has cost so far, traffic included."""
+        hours = ((machine.gone_at or self.clock()) - machine.created_at) / 3600
+        return machine.usd_per_hour * hours + machine.traffic_usd
 
     def release_idle_machines(self) -> None:
         """Do not wait for a next job: end what is idle now."""

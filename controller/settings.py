@@ -7,12 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from controller.errors import SettingsError
 
 T = TypeVar("T")
+
+#: An image with Python, PyTorch and CUDA; the tag names the CUDA release, which decides the cards
+#: and drivers that will do.
+IMAGE = "pytorch/pytorch:2.11.0-cuda12.8-cudnn9-runtime"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +38,25 @@ class Settings:
     max_machines: int = 4
     model: str = "auto"
     device: str = "auto"
+    vast_api_key: str = field(default="", repr=False)
+    vast_url: str = "https://console.vast.ai"
+    b2_bucket: str = ""
+    b2_key: str = field(default="", repr=False)
+    b2_secret: str = field(default="", repr=False)
+    b2_endpoint: str = ""
+    b2_region: str = ""
+    image: str = IMAGE
+    git_url: str = ""
+    git_ref: str = ""
+    webhook_url: str = ""
+    webhook_secret: str = field(default="", repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Every secret value, for the log filter; never shown."""
+
+    @property
+    def runner_device(self) -> str:
+        """What a runner is told to compute with: a rented machine never falls back to its CPU."""
+        return "cuda" if self.device == "auto" and self.provider != "local" else self.device
 
     @property
     def max_input_bytes(self) -> int:
@@ -75,10 +97,15 @@ def read_environment(env_file: Path = Path(".env")) -> dict[str, str]:
 def load_settings(env: Mapping[str, str]) -> Settings:
     """Validate; :class:`SettingsError` has every mistake at once."""
     reader = Reader(env)
-    provider = reader.choice("NOXFVR_PROVIDER", "local", ("local",))
+    provider = reader.choice("NOXFVR_PROVIDER", "local", ("local", "vast"))
+    storage = reader.choice("NOXFVR_STORAGE", "folder", ("folder", "s3"))
+    if provider == "vast" and storage == "folder":
+        reader.problems.append(
+            "NOXFVR_PROVIDER=vast needs NOXFVR_STORAGE=s3: a rented machine cannot reach a folder"
+        )
     settings = {
         "provider": provider,
-        "storage": reader.choice("NOXFVR_STORAGE", "folder", ("folder",)),
+        "storage": storage,
         "data_dir": Path(env.get("NOXFVR_DATA_DIR", "data")).absolute(),
         "max_price": reader.number("NOXFVR_MAX_PRICE", 0.10, low=0, high=100),
         "job_budget": reader.number("NOXFVR_JOB_BUDGET", 1.00, low=0, high=10_000),
@@ -94,11 +121,68 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         "max_machines": reader.whole("NOXFVR_MAX_MACHINES", 4, low=1, high=1000),
         "model": env.get("NOXFVR_MODEL", "auto"),
         "device": reader.choice("NOXFVR_DEVICE", "auto", ("auto", "cuda", "cpu")),
+        **_vast(reader, needed=provider == "vast"),
+        **_b2(reader, needed=storage == "s3"),
+        **_webhook(reader),
+        "image": env.get("NOXFVR_IMAGE", IMAGE),
+        "git_url": env.get("NOXFVR_GIT_URL", ""),
+        "git_ref": env.get("NOXFVR_GIT_REF", ""),
+        "secrets": tuple(env[name] for name in SECRET_NAMES if name in env),
+    }
+    if env.get("NOXFVR_GIT_URL") and not env.get("NOXFVR_GIT_REF"):
+        reader.problems.append("NOXFVR_GIT_URL needs NOXFVR_GIT_REF: a tag or commit, so that "
+                               "every machine runs the same")  # fmt: skip
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return Settings(**settings)  # type: ignore[arg-type]
+
+
+def load_provider_settings(env: Mapping[str, str]) -> Settings:
+    """Only what is needed to reach the rented machines: for the reaper, which may have no more."""
+    reader = Reader(env)
+    settings = {
+        "provider": "vast",
+        "data_dir": Path(env.get("NOXFVR_DATA_DIR", "data")).absolute(),
+        **_vast(reader, needed=True),
         "secrets": tuple(env[name] for name in SECRET_NAMES if name in env),
     }
     if reader.problems:
         raise SettingsError(reader.problems)
     return Settings(**settings)  # type: ignore[arg-type]
+
+
+def _vast(reader: Reader, *, needed: bool) -> dict[str, str]:
+    return {
+        "vast_api_key": reader.text(
+            "VAST_API_KEY", needed_for="NOXFVR_PROVIDER=vast", needed=needed
+        ),
+        "vast_url": reader.url("VAST_URL", "https://console.vast.ai"),
+    }
+
+
+def _b2(reader: Reader, *, needed: bool) -> dict[str, str]:
+    why = "NOXFVR_STORAGE=s3"
+    endpoint = reader.url("B2_ENDPOINT", "", needed_for=why, needed=needed)
+    return {
+        "b2_bucket": reader.text("B2_BUCKET", needed_for=why, needed=needed),
+        "b2_key": reader.text("B2_KEY", needed_for=why, needed=needed),
+        "b2_secret": reader.text("B2_SECRET", needed_for=why, needed=needed),
+        "b2_endpoint": endpoint,
+        "b2_region": reader.env.get("B2_REGION", "") or _region(endpoint),
+    }
+
+
+def _region(endpoint: str) -> str:
+    """``https://s3.us-west-004.backblazeb2.com`` names its region."""
+    parts = (urlsplit(endpoint).hostname or "").split(".")
+    return parts[1] if len(parts) > 2 and parts[0] == "s3" else "us-east-1"
+
+
+def _webhook(reader: Reader) -> dict[str, str]:
+    name = "NOXFVR_WEBHOOK_URL" if reader.env.get("NOXFVR_WEBHOOK_URL") else "WEBHOOK_URL"
+    url = reader.url(name, "")
+    secret = reader.text("NOXFVR_WEBHOOK_SECRET", needed_for=name, needed=bool(url))
+    return {"webhook_url": url, "webhook_secret": secret}
 
 
 class Reader:
@@ -127,6 +211,26 @@ class Reader:
         if wrong:
             self.problems.append(f"{name} must be numeric ids, comma separated, not {wrong[0]!r}")
         return frozenset(int(part) for part in parts if part not in wrong)
+
+    def text(self, name: str, *, needed_for: str, needed: bool) -> str:
+        value = self.env.get(name, "")
+        if needed and not value:
+            self.problems.append(f"{name} is needed for {needed_for}")
+        return value
+
+    def url(self, name: str, default: str, *, needed_for: str = "", needed: bool = False) -> str:
+        """An http(s) URL without the slash at its end; plain http to this computer only."""
+        value = self.env.get(name, default).rstrip("/")
+        if needed and not value:
+            self.problems.append(f"{name} is needed for {needed_for}")
+            return value
+        if value and "://" not in value:
+            value = f"https://{value}"
+        parts = urlsplit(value)
+        is_local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+        if value and not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
+            self.problems.append(f"{name} must be an https URL, not {value!r}")
+        return value
 
     def flag(self, name: str) -> bool:
         return self.choice(name, "false", ("true", "false", "1", "0")) in ("true", "1")

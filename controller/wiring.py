@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 from ulid import ULID
 
+from controller import checkup
+from controller.checkup import Finding
 from controller.errors import AlreadyRunning, DatabaseError, StorageError
 from controller.intake import Intake
 from controller.loops.context import Context
@@ -20,13 +22,21 @@ from controller.loops.place import Place
 from controller.loops.prune import Prune
 from controller.loops.publish import Publisher
 from controller.loops.reap import Reap
+from controller.loops.tail import Tail
 from controller.loops.watch import Watch
+from controller.loops.webhook import Webhook
 from controller.mailbox import Mailbox
+from controller.orphans import Orphan, end_orphans, find_orphans
+from controller.providers.base import Provider
 from controller.providers.local import LocalProvider
+from controller.providers.vast import VastProvider
+from controller.quotes import Quotes
 from controller.redaction import RedactingFormatter
 from controller.service import Controller
 from controller.settings import Settings
+from controller.storage.base import Storage
 from controller.storage.folder import FolderStorage
+from controller.storage.s3 import S3Storage
 from controller.store import Store
 from controller.supervisor import Loop, Supervisor
 
@@ -45,38 +55,85 @@ class Loops:
     watch: Watch
     reap: Reap
     prune: Prune
+    tail: Tail
+    webhook: Webhook
 
 
 def build_context(settings: Settings, *, clock: Callable[[], float] = time.time) -> Context:
     """Open the data directory; what is wrong with it is an error here."""
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        storage = FolderStorage(settings.storage_dir)
+        storage = build_storage(settings, clock=clock)
     except OSError as error:
         raise DatabaseError(f"{settings.data_dir} cannot be used: {error.strerror}") from error
     store = Store(settings.database, clock=clock)
+    provider = build_provider(settings, deployment=store.deployment, clock=clock)
     return Context(
         store=store,
         storage=storage,
         mailbox=Mailbox(storage),
-        provider=LocalProvider(
-            deployment=store.deployment,
-            logs_dir=settings.logs_dir,
-            work_dir=settings.work_dir,
-        ),
+        provider=provider,
+        quotes=Quotes(store=store, provider=provider, settings=settings, clock=clock),
         settings=settings,
         clock=clock,
     )
 
 
+def build_storage(settings: Settings, *, clock: Callable[[], float] = time.time) -> Storage:
+    """The storage that is meant; nothing is asked of it yet."""
+    if settings.storage == "folder":
+        return FolderStorage(settings.storage_dir)
+    return S3Storage(
+        bucket=settings.b2_bucket,
+        key=settings.b2_key,
+        secret=settings.b2_secret,
+        endpoint=settings.b2_endpoint,
+        region=settings.b2_region,
+        work_dir=settings.work_dir,
+        clock=clock,
+    )
+
+
+def build_provider(
+    settings: Settings, *, deployment: str, clock: Callable[[], float] = time.time
+) -> Provider:
+    """The provider that is meant; nothing is asked of it yet."""
+    if settings.provider == "local":
+        return LocalProvider(
+            deployment=deployment, logs_dir=settings.logs_dir, work_dir=settings.work_dir
+        )
+    return VastProvider(
+        key=settings.vast_api_key, url=settings.vast_url, deployment=deployment, clock=clock
+    )
+
+
 def build_loops(context: Context) -> Loops:
-    place = Place(context)
+    reap_knows = _Knowledge()
+    place = Place(context, may_rent=reap_knows)
+    reap_knows.reap = reap = Reap(context, renting=place.renting)
+    watch = Watch(context, Publisher(context))
     return Loops(
         place=place,
-        watch=Watch(context, Publisher(context)),
-        reap=Reap(context, renting=place.renting),
+        watch=watch,
+        reap=reap,
         prune=Prune(context),
+        tail=Tail(context, watch),
+        webhook=Webhook(
+            store=context.store,
+            storage=context.storage,
+            settings=context.settings,
+            clock=context.clock,
+        ),
     )
+
+
+class _Knowledge:
+    """Whether the newest listing was complete, for the loop that rents."""
+
+    reap: Reap | None = None
+
+    def __call__(self) -> bool:
+        return self.reap is not None and self.reap.knows
 
 
 @asynccontextmanager
@@ -113,6 +170,10 @@ async def open_controller(
         with contextlib.suppress(asyncio.CancelledError):
             await keeper
         await loops.watch.close()
+        if controller.reconciles:
+            await loops.webhook.tick()
+        await context.provider.close()
+        await context.storage.close()
         context.store.close()
         lock.release()
 
@@ -153,6 +214,8 @@ def _supervisor(context: Context, loops: Loops, *, place: bool) -> Supervisor:
         "reap": (loops.reap, poll_s),
         "watch": (loops.watch, poll_s),
         "prune": (loops.prune, _PRUNE_S),
+        "tail": (loops.tail, poll_s),
+        "webhook": (loops.webhook, poll_s),
     }
     if place:
         duties["place"] = (loops.place, poll_s)
@@ -189,6 +252,8 @@ def _controller(context: Context, wake: Callable[[], None]) -> Controller:
         store=context.store,
         storage=context.storage,
         settings=context.settings,
+        quotes=context.quotes,
+        provider=context.provider,
         intake=Intake(
             store=context.store,
             storage=context.storage,
@@ -215,3 +280,76 @@ def check_deployment(settings: Settings) -> str:
         return f"{settings.data_dir} is usable, deployment {context.store.deployment}"
     finally:
         context.store.close()
+
+
+async def examine_services(settings: Settings) -> list[Finding]:
+    """What the provider, the bucket and the webhook of these settings say, as far as meant."""
+    findings: list[Finding] = []
+    if settings.provider != "local":
+        deployment, _ = read_claims(settings)
+        provider = build_provider(settings, deployment=deployment or "")
+        try:
+            findings += await checkup.examine_provider(
+                provider, settings, deployment=deployment, now=time.time()
+            )
+        finally:
+            await provider.close()
+        findings += checkup.examine_image(settings)
+    storage = build_storage(settings)
+    if isinstance(storage, S3Storage):
+        try:
+            findings += await checkup.examine_bucket(storage, settings)
+        finally:
+            await storage.close()
+    if settings.webhook_url:
+        findings.append(await checkup.examine_webhook(settings))
+    return findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaped:
+    """A machine that nothing claims, and whether it is proven gone now."""
+
+    orphan: Orphan
+    destroyed: bool
+
+
+async def reap(settings: Settings, *, deployment: str | None, dry_run: bool) -> list[Reaped]:
+    """Find and, unless that is only asked for, destroy machines that nothing claims.
+
+    Of ``deployment``, else of the data directory's, else those past their expiry. What live work
+    claims by the data directory's own database is spared. :class:`ProviderError` or
+    :class:`Unclear` where the listing is not complete.
+    """
+    wanted = deployment or read_claims(settings)[0]
+    provider = build_provider(settings, deployment=wanted or "")
+    try:
+        instances = await provider.instances()
+        # after the listing: what was rented meanwhile is claimed, and not listed
+        _, claimed = read_claims(settings)
+        orphans = find_orphans(instances, deployment=wanted, claimed=claimed, now=time.time())
+        proven = set() if dry_run else await end_orphans(provider, orphans)
+    finally:
+        await provider.close()
+    return [Reaped(orphan=each, destroyed=each.instance in proven) for each in orphans]
+
+
+def read_claims(settings: Settings) -> tuple[str | None, frozenset[str]]:
+    """This data directory's deployment, and its machines that some work or loop still needs.
+
+    None and nothing where there is no database: none is made.
+    """
+    if not settings.database.exists():
+        return None, frozenset()
+    store = Store(settings.database, clock=time.time)
+    try:
+        claimed = {
+            machine.id
+            for machine in store.machines.select()
+            if machine.state.is_live
+            and machine.retire_requested_at is None
+            and store.attempts.open_on(machine.id)
+        }
+        return store.deployment, frozenset(claimed)
+    finally:
+        store.close()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from controller import policy
 from controller.mailbox import Mailbox
 from controller.providers.base import Provider
+from controller.quotes import Quotes
 from controller.records import Attempt, Job, Machine
 from controller.settings import Settings
 from controller.states import AnyReason, AttemptState, JobState, MachineState, Reason
@@ -16,6 +17,8 @@ from controller.storage.base import Storage
 from controller.store import Store
 
 log = logging.getLogger(__name__)
+
+_IDLE_MARGIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +29,16 @@ class Context:
     storage: Storage
     mailbox: Mailbox
     provider: Provider
+    quotes: Quotes
     settings: Settings
     clock: Callable[[], float]
+
+    @property
+    def idle_orders_s(self) -> float:
+        """How long a runner waits by itself: longer than we do, so that it is ended by our hand
+        where there is one, and by its own where there is not."""
+        margin_s = _IDLE_MARGIN_S if self.provider.rents else 0.0
+        return self.settings.idle_s + margin_s
 
 
 def end_attempt(
@@ -46,6 +57,8 @@ def end_attempt(
         job = store.jobs.get(attempt.job)
         machine = store.machines.get(attempt.machine)
         if machine:
+            if policy.is_hosts_fault(reason):
+                store.bans.strike(machine.host, str(reason))
             spent_usd = job.cost_usd + cost_usd(machine, closed, now)
             job = store.jobs.change(job, cost_usd=spent_usd) or job
             free_machine(context, machine)
@@ -60,8 +73,13 @@ def free_machine(context: Context, machine: Machine) -> None:
 
 
 def cost_usd(machine: Machine, attempt: Attempt, now: float) -> float:
-    """What a machine cost from the assignment of an attempt until now."""
-    return machine.usd_per_hour * (now - attempt.assigned_at) / 3600
+    """What a machine cost from the assignment of an attempt until now.
+
+    The first attempt on it bears the traffic so far, with the image that was fetched.
+    """
+    usd = machine.usd_per_hour * (now - attempt.assigned_at) / 3600
+    is_first = attempt.assigned_at <= machine.created_at + 1
+    return usd + (machine.traffic_usd if is_first else 0.0)
 
 
 def _settle_job(

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import logging
-
-from ulid import ULID
+from collections.abc import Callable
 
 from controller import policy
-from controller.errors import ProviderError, Unclear
-from controller.labels import Label
+from controller.errors import NoCredit, OfferGone, ProviderError, Unclear
 from controller.loops.context import Context, end_attempt
-from controller.providers.base import Launch, Offer
+from controller.loops.renting import Rent, assign, job_traffic_usd
 from controller.records import Attempt, Job, Machine
-from controller.states import AttemptState, JobState, MachineState, Reason
+from controller.states import AttemptState, MachineState, Reason
 
 log = logging.getLogger(__name__)
 
 _RENTS_A_TICK = 4
+#: Credit below this is not worth a machine: it would be stopped in the middle of its work.
+LOW_CREDIT_USD = 0.10
+_CREDIT_S = 300.0
 
 
-class _RacedError(Exception):
+class RacedError(Exception):
     """The job or the machine is not any more what it was when it was read: nothing is done."""
 
 
 class Place:
     """``renting``: machines whose create call of this process has not been answered yet."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, may_rent: Callable[[], bool] = lambda: True) -> None:
         self._context = context
+        self._may_rent = may_rent
+        """False while it is not known what exists: then nothing more is rented."""
+        self._rent = Rent(context)
+        self._credit_at = 0.0
+        self._credit: float | None = None
         self.renting: set[str] = set()
 
     async def tick(self) -> int:
@@ -36,7 +42,7 @@ class Place:
         for job in self._context.store.jobs.queue():
             if await self._place_on_warm(job):
                 placed += 1
-            elif self._has_room() and rents < _RENTS_A_TICK:
+            elif rents < _RENTS_A_TICK and self._has_room() and self._may_rent():
                 if await self._rent_for(job):
                     placed += 1
                     rents += 1
@@ -53,11 +59,13 @@ class Place:
                 continue
             try:
                 with context.store.transaction():
-                    assigned = self._assign(job, machine)
+                    assigned = assign(context, job, machine)
                     busy = context.store.machines.move(machine, MachineState.BUSY, idle_since=None)
-                    if busy is None:
-                        raise _RacedError
-            except _RacedError:
+                    if assigned is None or busy is None:
+                        raise RacedError
+                    traffic_usd = job_traffic_usd(context, job, machine, with_image=False)
+                    context.store.machines.charge_traffic(machine.id, traffic_usd)
+            except RacedError:
                 continue
             await self._give_orders(busy, *assigned)
             return True
@@ -70,109 +78,99 @@ class Place:
     async def _rent_for(self, job: Job) -> bool:
         """Choose, commit, then pay: exactly one create call for one committed row."""
         context = self._context
+        refusal = await self._look_at_credit()
+        if refusal:
+            self._wait(job, *refusal)
+            return False
         try:
-            offers = await context.provider.offers()
+            market = await context.quotes.market(job)
         except (ProviderError, Unclear) as error:
             log.warning("No offers: %s", error)
             return False
-        midnight = context.clock() // 86400 * 86400
-        committed_usd = context.store.machines.committed_usd(midnight)
-        chosen = policy.choose_offer(
-            offers, context.settings, spent_usd=job.cost_usd, committed_today_usd=committed_usd
-        )
-        if isinstance(chosen, Reason):
-            log.debug("Nothing to rent for job %s: %s", job.id, chosen)
+        if market.best is None:
+            self._wait(job, Reason.NO_OFFER, market.explain(context.settings.max_price))
             return False
-        machine = self._new_machine(chosen)
-        try:
-            with context.store.transaction():
-                context.store.machines.add(machine)
-                assigned = self._assign(job, machine)
-        except _RacedError:
-            return True
+        offer = market.best.offer
+        machine = self._rent.new_machine(offer, job)
+        if not self._fits_budget(job, machine):
+            detail = f"${machine.reserved_usd:.2f} more would have to be reserved"
+            self._wait(job, Reason.BUDGET, detail)
+            return False
+        with context.store.transaction():
+            assigned = assign(context, job, machine, add=True)
+        if assigned is None:
+            return True  # somebody was faster: look at the next job
+        context.quotes.take(offer)
         self.renting.add(machine.id)
         try:
             await self._give_orders(machine, *assigned)
-            await self._create(chosen, machine, assigned[1])
+            instance = await self._rent.create(offer, machine)
+        except ProviderError as error:
+            self._refused(machine, assigned[1], error)
+        except Unclear as error:
+            log.warning("Machine %s may or may not exist: %s", machine.id, error)
+            self._record_created(machine.id, MachineState.UNKNOWN)
+        else:
+            log.info("Created instance %s on %s", instance, machine.name)
+            self._record_created(machine.id, MachineState.BOOTING, instance=instance)
         finally:
             self.renting.discard(machine.id)
         return True
 
-    def _new_machine(self, offer: Offer) -> Machine:
-        context = self._context
-        now = context.clock()
-        machine_id = str(ULID())
-        expires_at = now + policy.lifetime_s(context.settings)
-        return Machine(
-            id=machine_id,
-            label=str(Label(context.store.deployment, machine_id, int(expires_at))),
-            provider=context.provider.name,
-            state=MachineState.RENTING,
-            version=1,
-            instance=None,
-            name=offer.name,
-            usd_per_hour=offer.usd_per_hour,
-            reserved_usd=policy.reservation_usd(offer, context.settings),
-            created_at=now,
-            expires_at=expires_at,
-            booted_at=None,
-            idle_since=None,
-            retire_requested_at=None,
-            retire_reason="",
-            absent_since=None,
-            absences=0,
-            destroyed_at=None,
-            gone_at=None,
-            orders_sequence=0,
+    async def _look_at_credit(self) -> tuple[Reason, str] | None:
+        """Why nothing may be rented now: the account is all but empty."""
+        now = self._context.clock()
+        if self._context.provider.rents and now - self._credit_at > _CREDIT_S:
+            try:
+                self._credit = await self._context.provider.credit_usd()
+                self._credit_at = now
+            except (ProviderError, Unclear) as error:
+                log.warning("The credit is not known: %s", error)
+        if self._credit is not None and self._credit < LOW_CREDIT_USD:
+            self._credit_at = min(self._credit_at, now - _CREDIT_S + 30)
+            return Reason.NO_CREDIT, f"${self._credit:.2f} left"
+        return None
+
+    def _fits_budget(self, job: Job, machine: Machine) -> bool:
+        midnight = self._context.clock() // 86400 * 86400
+        return policy.fits_budget(
+            machine.reserved_usd,
+            self._context.settings,
+            spent_usd=job.cost_usd,
+            committed_today_usd=self._context.store.machines.committed_usd(midnight),
         )
 
-    def _assign(self, job: Job, machine: Machine) -> tuple[Job, Attempt]:
-        context = self._context
-        moved = context.store.jobs.move(
-            job, JobState.RUNNING, event="assigned",
-            data={"machine": machine.name, "number": job.attempts + 1},
-            attempts=job.attempts + 1,
-        )  # fmt: skip
-        if moved is None:
-            raise _RacedError
-        deadline_at = min(
-            machine.expires_at,
-            context.clock() + policy.BOOT_ALLOWANCE_S + context.settings.job_timeout_s,
+    def _wait(self, job: Job, reason: Reason, detail: str) -> None:
+        """Say once why a job gets no machine, and again when that changes."""
+        told_before = (job.waits_for, job.waits_detail) == (reason, detail)
+        if told_before or not self._context.provider.rents:
+            return
+        log.warning("Job %s waits, %s: %s", job.id, reason, detail)
+        told = {"reason": str(reason), "detail": detail}
+        event = "waiting" if job.waits_for != reason else None
+        self._context.store.jobs.change(
+            job, event=event, data=told, waits_for=reason, waits_detail=detail
         )
-        return moved, context.store.attempts.add(moved, machine.id, deadline_at)
+
+    def _refused(self, machine: Machine, attempt: Attempt, error: ProviderError) -> None:
+        log.warning("Machine %s was refused: %s", machine.id, error)
+        if isinstance(error, NoCredit):
+            self._credit, self._credit_at = 0.0, self._context.clock()
+        elif not isinstance(error, OfferGone):
+            log.error("The provider refuses to rent: %s", error)
+        store = self._context.store
+        store.machines.request_retire(machine.id, Reason.RENT_FAILED)
+        end_attempt(self._context, attempt, AttemptState.FAILED, Reason.RENT_FAILED, str(error))
 
     async def _give_orders(self, machine: Machine, job: Job, attempt: Attempt) -> None:
         context = self._context
-        await context.mailbox.write_grant(machine, job, attempt, context.settings.device)
+        await context.mailbox.write_grant(machine, job, attempt, context.settings.runner_device)
         await context.mailbox.write_orders(
             machine,
             sequence=context.store.machines.next_orders(machine.id),
             attempt=attempt,
-            idle_s=context.settings.idle_s,
+            idle_s=context.idle_orders_s,
         )
-
-    async def _create(self, offer: Offer, machine: Machine, attempt: Attempt) -> None:
-        context = self._context
-        launch = Launch(
-            machine=machine.id,
-            label=machine.label,
-            orders_url=context.mailbox.orders_url(machine),
-            deadline_at=machine.expires_at,
-            env={},
-        )
-        try:
-            instance = await context.provider.create(offer, launch)
-        except ProviderError as error:
-            log.warning("Machine %s was refused: %s", machine.id, error)
-            context.store.machines.request_retire(machine.id, Reason.RENT_FAILED)
-            end_attempt(context, attempt, AttemptState.FAILED, Reason.RENT_FAILED, str(error))
-            return
-        except Unclear as error:
-            log.warning("Machine %s may or may not exist: %s", machine.id, error)
-            self._record_created(machine.id, MachineState.UNKNOWN)
-            return
-        log.info("Created instance %s on %s", instance, machine.name)
-        self._record_created(machine.id, MachineState.BOOTING, instance=instance)
 
     def _record_created(self, machine_id: str, to: MachineState, **columns: str) -> None:
         machine = self._context.store.machines.get(machine_id)

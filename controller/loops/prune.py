@@ -20,6 +20,11 @@ _KEEP_DISCARDED_S = 60.0
 """Uploads of a plan card that nobody started."""
 _KEEP_UPDATES_S = 7 * 86400.0
 _KEEP_LOGS_S = 14 * 86400.0
+_BUNDLES = "machines/bundles/"
+_KEEP_BUNDLES_S = 30 * 86400.0
+"""A machine that starts meanwhile finds its own again or has it made anew."""
+_STALE_UPLOAD_S = 2 * 86400.0
+_LOOK_AT_UPLOADS_S = 3600.0
 
 
 class Prune:
@@ -27,12 +32,14 @@ class Prune:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._uploads_at = 0.0
 
     async def tick(self) -> int:
         """How many things were ended or removed."""
         ended = self._expire()
         removed = await self._remove_strays() + await self._remove_jobs()
         await self._remove_machines()
+        removed += await self._abort_uploads()
         self._remove_files()
         forgotten = self._context.store.inbox.forget(self._context.clock() - _KEEP_UPDATES_S)
         return ended + removed + forgotten
@@ -76,6 +83,7 @@ class Prune:
 
     async def _remove_job(self, job: Job) -> None:
         store, storage = self._context.store, self._context.storage
+        await storage.abort_uploads(job_prefix(job.id), 0)
         await storage.delete_prefix(job_prefix(job.id))
         if job.source_is_ours and not store.jobs.is_source_wanted(job):
             await storage.delete(job.source_key)
@@ -84,10 +92,23 @@ class Prune:
     async def _remove_machines(self) -> None:
         store = self._context.store
         entries = await self._context.storage.entries("machines/")
-        for machine_id in {entry.key.split("/")[1] for entry in entries}:
+        for entry in entries:
+            old = self._context.clock() - entry.modified_at > _KEEP_BUNDLES_S
+            if entry.key.startswith(_BUNDLES) and old:
+                await self._context.storage.delete(entry.key)
+        keys = [entry.key for entry in entries if not entry.key.startswith(_BUNDLES)]
+        for machine_id in {key.split("/")[1] for key in keys}:
             machine = store.machines.get(machine_id)
             if machine is None or machine.state is MachineState.GONE:
                 await self._context.storage.delete_prefix(machine_prefix(machine_id))
+
+    async def _abort_uploads(self) -> int:
+        """What machines uploaded in parts and nobody finished: it is paid for and not listed."""
+        now = self._context.clock()
+        if now - self._uploads_at < _LOOK_AT_UPLOADS_S:
+            return 0
+        self._uploads_at = now
+        return await self._context.storage.abort_uploads("jobs/", _STALE_UPLOAD_S)
 
     def _remove_files(self) -> None:
         """Work folders of machines that are gone, uploads that a crash cut short, old logs."""

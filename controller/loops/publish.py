@@ -22,7 +22,6 @@ from remote_runner.protocol import Facts, Result
 log = logging.getLogger(__name__)
 
 _EXTENSIONS = frozenset({"mp4", "mkv"})
-_RESULT_BYTES = 500 * 10**9
 
 
 class Publisher:
@@ -55,9 +54,10 @@ class Publisher:
         if failed or not result.checks:
             return f"the gate did not pass: {', '.join(failed) or 'no checks'}", ""
         try:
+            await self._context.mailbox.finish_output(attempt, result.bytes)
             entry = await storage.stat(key)
         except NotStored:
-            return "there is no output", ""
+            return "there is no output of the size that was reported", ""
         if entry.bytes != result.bytes:
             return f"{entry.bytes} bytes stored, {result.bytes} reported", ""
         digest = await storage.sha256(key)
@@ -70,13 +70,13 @@ class Publisher:
 
     async def _check_content(self, job: Job, result: Result, key: str) -> str | None:
         limits = Limits(
-            max_bytes=_RESULT_BYTES,
+            max_bytes=result.bytes,
             max_seconds=job.facts.duration_s + 60,
             timeout_s=600,
         )
         try:
-            async with self._context.storage.local_file(key) as path:
-                found = await self._probe(path, limits)
+            source = await self._context.storage.media_source(key)
+            found = await self._probe(source, limits)
         except BadVideo as error:
             return f"the output cannot be read: {error}"
         return mismatch(job, found) or missing_streams(job, found, result)

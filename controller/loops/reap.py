@@ -11,11 +11,12 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Collection
+from typing import Any
 
 from controller.errors import ProviderError, Unclear
 from controller.labels import Label
 from controller.loops.context import Context, end_attempt
-from controller.providers.base import Instance
+from controller.providers.base import Instance, InstanceStatus
 from controller.records import Attempt, Machine
 from controller.states import AttemptState, MachineState, Reason
 from remote_runner.protocol import ProtocolError
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: More strangers under our own label than this point to a wrong database, not to leaks.
 _STRANGERS_AT_MOST = 3
+_ROUNDING_USD = 0.0005
+"""Prices of offers and of instances differ by so much for no reason."""
 _PROOF = 2
 """Complete listings without a machine that prove it gone."""
 
@@ -34,6 +37,8 @@ class Reap:
     def __init__(self, context: Context, *, renting: Collection[str]) -> None:
         self._context = context
         self._renting = renting
+        self.knows = False
+        """Whether the newest listing was complete: while it was not, nothing more is rented."""
 
     async def tick(self) -> int:
         """How many machines were destroyed or found gone."""
@@ -41,39 +46,44 @@ class Reap:
         try:
             instances = await context.provider.instances()
         except (Unclear, ProviderError) as error:
+            self.knows = False
             log.warning("The listing of machines is not known: %s", error)
             return 0
+        self.knows = True
         by_label: dict[str, list[Instance]] = defaultdict(list)
         for instance in instances:
             by_label[instance.label].append(instance)
-        acted = await self._destroy_strangers(by_label)
+        strangers = self._find_strangers(by_label)
         machines = context.store.machines.select()
-        results = await asyncio.gather(
+        mended = await asyncio.gather(
             *(self._mend(machine, by_label.get(machine.label, [])) for machine in machines)
         )
-        return acted + sum(results)
+        doomed = {each.id: each for each in mended if each}
+        return await self._destroy(doomed, by_label, strangers)
 
-    async def _mend(self, machine: Machine, instances: list[Instance]) -> int:
-        noted = self._note_presence(machine, bool(instances))
+    async def _mend(self, machine: Machine, instances: list[Instance]) -> Machine | None:
+        """Bring one row up to what is listed; the machine where it is to be destroyed."""
+        noted = self._note_presence(machine, instances)
         if noted is None or noted.id in self._renting:
-            return 0
+            return None
         machine = noted
         if machine.state in (MachineState.RENTING, MachineState.UNKNOWN):
             await self._resolve(machine, instances)
         elif machine.state is not MachineState.RETIRING:
             await self._check_alive(machine)
-        return await self._retire(machine.id, instances)
+        return self._retire(machine.id)
 
-    def _note_presence(self, machine: Machine, present: bool) -> Machine | None:
+    def _note_presence(self, machine: Machine, instances: list[Instance]) -> Machine | None:
         store, now = self._context.store, self._context.clock()
-        if not present:
+        if not instances:
             since = machine.absent_since or now
             return store.machines.change(
                 machine, absences=machine.absences + 1, absent_since=since
             )
+        changes = _news(machine, instances[0], now)
         if machine.absences:
-            return store.machines.change(machine, absences=0, absent_since=None)
-        return machine
+            changes |= {"absences": 0, "absent_since": None}
+        return store.machines.change(machine, **changes) if changes else machine
 
     async def _resolve(self, machine: Machine, instances: list[Instance]) -> None:
         """A create call whose answer is lost: the label tells whether it worked."""
@@ -90,8 +100,18 @@ class Reap:
             await self._lose(machine, Reason.MACHINE_GONE, "the machine is in no listing any more")
         elif now >= machine.expires_at:
             await self._lose(machine, Reason.TIMEOUT, "the machine is past its deadline")
+        elif machine.status == InstanceStatus.ENDED:
+            # outbid, out of credit, or taken back by its host: it will not go on by itself
+            detail = machine.status_detail or "it was stopped"
+            await self._lose(machine, Reason.MACHINE_GONE, detail)
+        elif self._is_overpriced(machine):
+            detail = f"${machine.usd_per_hour:.3f}/hr is more than the cap"
+            await self._lose(machine, Reason.OVERPRICED, detail)
         elif machine.idle_since and now >= machine.idle_since + self._context.settings.idle_s:
             self._context.store.machines.request_retire(machine.id, "idle")
+
+    def _is_overpriced(self, machine: Machine) -> bool:
+        return machine.usd_per_hour > self._context.settings.max_price + _ROUNDING_USD
 
     def _is_absent(self, machine: Machine) -> bool:
         # a listing may lag behind a create call
@@ -117,38 +137,56 @@ class Reap:
         except ProtocolError:
             return False
 
-    async def _retire(self, machine_id: str, instances: list[Instance]) -> int:
-        """Carry out a requested end, for ever, until it is proven."""
+    def _retire(self, machine_id: str) -> Machine | None:
+        """The machine where its end was requested and nothing runs on it any more."""
         store = self._context.store
         machine = store.machines.get(machine_id)
         if machine is None or machine.retire_requested_at is None:
-            return 0
-        if machine.state is not MachineState.RETIRING:
-            with store.transaction():
-                if store.attempts.open_on(machine.id):
-                    return 0  # its attempt ends first
-                machine = store.machines.move(machine, MachineState.RETIRING)
-            if machine is None:
-                return 0
+            return None
+        if machine.state is MachineState.RETIRING:
+            return machine
+        with store.transaction():
+            if store.attempts.open_on(machine.id):
+                return None  # its attempt ends first
+            machine = store.machines.move(machine, MachineState.RETIRING)
+        if machine:
             log.info("Destroying machine %s: %s", machine.id, machine.retire_reason)
-        ids = {instance.id for instance in instances} | (
-            {machine.instance} if machine.instance and machine.destroyed_at is None else set()
-        )
-        if not await self._destroy_all(ids):
-            return 0
-        now = self._context.clock()
-        if machine.destroyed_at is None or instances:
-            machine = store.machines.change(
+        return machine
+
+    async def _destroy(
+        self,
+        doomed: dict[str, Machine],
+        by_label: dict[str, list[Instance]],
+        strangers: list[Instance],
+    ) -> int:
+        """Carry out requested ends in one call, for ever, until they are proven."""
+        wanted = {
+            machine.id: {instance.id for instance in by_label.get(machine.label, [])}
+            | ({machine.instance} if machine.instance and not machine.destroyed_at else set())
+            for machine in doomed.values()
+        }
+        ids = set().union(*wanted.values(), (each.id for each in strangers))
+        gone = await self._destroy_all(ids)
+        count = len(gone.intersection(each.id for each in strangers))
+        for machine_id, machine in doomed.items():
+            if wanted[machine_id] <= gone:
+                count += self._note_destroyed(machine, bool(by_label.get(machine.label)))
+        return count
+
+    def _note_destroyed(self, machine: Machine, was_listed: bool) -> int:
+        store, now = self._context.store, self._context.clock()
+        if machine.destroyed_at is None or was_listed:
+            changed = store.machines.change(
                 machine, destroyed_at=now, absences=0, absent_since=None
             )
-            return 1 if machine else 0
+            return 1 if changed else 0
         if machine.absences >= _PROOF:
             store.machines.move(machine, MachineState.GONE, gone_at=now)
             log.info("Machine %s is gone", machine.id)
             return 1
         return 0
 
-    async def _destroy_strangers(self, by_label: dict[str, list[Instance]]) -> int:
+    def _find_strangers(self, by_label: dict[str, list[Instance]]) -> list[Instance]:
         """Instances of this deployment with no row, or with a row that is long gone."""
         store = self._context.store
         strangers = []
@@ -161,19 +199,35 @@ class Reap:
                 strangers += instances
         if len(strangers) > _STRANGERS_AT_MOST:
             log.error("%d machines are ours and unknown: not touching them", len(strangers))
-            return 0
+            return []
         for stranger in strangers:
             log.warning("Destroying %s, which no work claims", stranger.id)
-        await self._destroy_all({stranger.id for stranger in strangers})
-        return len(strangers)
+        return strangers
 
-    async def _destroy_all(self, ids: set[str]) -> bool:
-        """Whether the provider called all of them gone."""
-        gone = True
-        for instance_id in sorted(ids):
-            try:
-                await self._context.provider.destroy(instance_id)
-            except (Unclear, ProviderError) as error:
-                log.warning("Instance %s is not proven destroyed: %s", instance_id, error)
-                gone = False
+    async def _destroy_all(self, ids: set[str]) -> set[str]:
+        """The ids that the provider called gone."""
+        if not ids:
+            return set()
+        try:
+            gone = await self._context.provider.destroy(sorted(ids))
+        except (Unclear, ProviderError) as error:
+            log.warning("%d instances are not proven destroyed: %s", len(ids), error)
+            return set()
+        if left := ids - gone:
+            log.warning("Instances %s are not proven destroyed", ", ".join(sorted(left)))
         return gone
+
+
+def _news(machine: Machine, instance: Instance, now: float) -> dict[str, Any]:
+    """What a listing says of a machine and its row does not."""
+    changes: dict[str, Any] = {}
+    if (machine.status, machine.status_detail) != (instance.status, instance.detail):
+        changes = {"status": instance.status, "status_detail": instance.detail, "status_at": now}
+    if machine.running_at is None and instance.status is InstanceStatus.RUNNING:
+        changes["running_at"] = now
+    billed = instance.usd_per_hour
+    if billed is not None and billed > machine.usd_per_hour + _ROUNDING_USD:
+        # the ledger and the reservation follow what is billed, not what was offered
+        share = billed / machine.usd_per_hour if machine.usd_per_hour else 1.0
+        changes |= {"usd_per_hour": billed, "reserved_usd": machine.reserved_usd * share}
+    return changes

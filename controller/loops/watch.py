@@ -10,12 +10,13 @@ from controller.errors import ControllerError
 from controller.loops.context import Context, end_attempt
 from controller.loops.publish import Publisher
 from controller.records import Attempt, Job, Machine
-from controller.states import AttemptState, MachineState, Reason
-from remote_runner.protocol import Outcome, ProtocolError, Result, Status
+from controller.states import AnyReason, AttemptState, MachineState, Reason
+from remote_runner.protocol import Outcome, Phase, ProtocolError, Result, Status
 from remote_runner.protocol import Reason as RunnerReason
 
 log = logging.getLogger(__name__)
 
+_RESULT_S = 30.0
 _WATCHED = (MachineState.BOOTING, MachineState.READY, MachineState.BUSY)
 
 
@@ -28,6 +29,9 @@ class Watch:
         self._checking: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._ordered: dict[str, tuple[object, ...]] = {}
         """What each machine was last told by this process."""
+        self._asked: dict[str, float] = {}
+        """When each machine's result was last asked for."""
+        self._hints: set[str] = set()
 
     async def tick(self) -> int:
         """How many machines were looked at."""
@@ -62,8 +66,25 @@ class Watch:
         store, now = self._context.store, self._context.clock()
         if await self._context.mailbox.machine_status(machine):
             store.machines.move(machine, MachineState.READY, booted_at=now, idle_since=now)
-        elif now - machine.created_at > self._context.provider.boot_s:
-            store.machines.request_retire(machine.id, Reason.BOOT_TIMEOUT)
+            return
+        trouble = await self._boot_trouble(machine)
+        if trouble:
+            log.warning("Machine %s: %s (%s)", machine.id, *trouble)
+            store.bans.strike(machine.host, str(trouble[0]))
+            store.machines.request_retire(machine.id, trouble[0])
+
+    async def _boot_trouble(self, machine: Machine) -> tuple[AnyReason, str] | None:
+        """Why a machine that has not worked yet will not."""
+        now, provider = self._context.clock(), self._context.provider
+        if not provider.rents:
+            late = now - machine.created_at > provider.boot_s
+            return (Reason.BOOT_TIMEOUT, "no first sign of life") if late else None
+        if machine.running_at is not None:
+            boot = await self._context.mailbox.boot(machine)
+            if boot and boot != machine.boot:
+                log.info("Machine %s: %s", machine.id, boot.phase)
+                machine = self._context.store.machines.change(machine, boot=boot) or machine
+        return policy.boot_trouble(machine, now, provider.boot_s)
 
     async def _look_at_attempt(self, machine: Machine, attempt: Attempt) -> None:
         if (attempt.job, attempt.number) in self._checking:
@@ -73,15 +94,35 @@ class Watch:
         if status and status != attempt.status:
             attempt = self._note_status(machine, job, attempt, status)
         try:
-            result = await self._context.mailbox.result(attempt)
+            result = await self._find_result(attempt)
         except ProtocolError as error:
             self._give_up(attempt, Reason.BAD_RESULT, str(error))
             return
         if result is not None:
             self._note_boot(machine)
             self._take(job, attempt, result)
+            return
+        trouble = None if attempt.seen_at else await self._boot_trouble(machine)
+        if trouble and job.cancel_requested_at is None:
+            self._give_up(attempt, *trouble)
         else:
             self._check_time(job, attempt)
+
+    def hint(self, machine_id: str) -> None:
+        """Something printed says that a result is there: look now, believe nothing."""
+        self._hints.add(machine_id)
+
+    async def _find_result(self, attempt: Attempt) -> Result | None:
+        """A result in a bucket is asked for when it is likely, and every now and then."""
+        now, phase = self._context.clock(), attempt.phase
+        likely = phase in (Phase.UPLOADING, Phase.FINISHED, Phase.IDLE)
+        due = now - self._asked.get(attempt.machine, 0.0) >= _RESULT_S
+        hinted = attempt.machine in self._hints
+        if self._context.provider.rents and not (likely or due or hinted):
+            return None
+        self._hints.discard(attempt.machine)
+        self._asked[attempt.machine] = now
+        return await self._context.mailbox.result(attempt)
 
     def _note_status(
         self, machine: Machine, job: Job, attempt: Attempt, status: Status
@@ -156,12 +197,28 @@ class Watch:
         ):
             self._give_up(attempt, Reason.TIMEOUT, "the attempt ran longer than allowed")
         elif attempt.seen_at is None:
-            if now - attempt.assigned_at > provider.boot_s:
-                self._give_up(attempt, Reason.BOOT_TIMEOUT, "no first sign of life")
+            self._check_warm_start(attempt)
         elif now - attempt.seen_at > provider.silence_s:
             self._give_up(attempt, Reason.SILENT, f"no sign of life for {provider.silence_s:g} s")
+        elif self._has_no_frames(job, attempt):
+            self._give_up(attempt, Reason.NO_FRAMES, "not one frame was finished in time")
 
-    def _give_up(self, attempt: Attempt, reason: Reason, detail: str) -> None:
+    def _check_warm_start(self, attempt: Attempt) -> None:
+        """A machine that is up takes a next job at its next look at its orders."""
+        machine = self._context.store.machines.get(attempt.machine)
+        booted = machine is not None and machine.booted_at is not None
+        limit_s = self._context.provider.boot_s
+        if booted and self._context.clock() - attempt.assigned_at > limit_s:
+            self._give_up(attempt, Reason.SILENT, "the machine did not take the job up")
+
+    def _has_no_frames(self, job: Job, attempt: Attempt) -> bool:
+        status, now = attempt.status, self._context.clock()
+        if status is None or status.done or attempt.started_at is None:
+            return False
+        waits = status.phase in (Phase.STARTING, Phase.FETCHING, Phase.PROCESSING)
+        return waits and now - attempt.started_at > policy.first_frame_s(job.source_bytes)
+
+    def _give_up(self, attempt: Attempt, reason: AnyReason, detail: str) -> None:
         """End an attempt together with its machine, which cannot be trusted any more."""
         store = self._context.store
         to = AttemptState.CANCELLED if reason is Reason.USER else AttemptState.LOST
@@ -184,13 +241,13 @@ class Watch:
             return
         if job and attempt and attempt.status is None:
             # a crash may have come between the assignment and its grant
-            device = self._context.settings.device
+            device = self._context.settings.runner_device
             await self._context.mailbox.write_grant(machine, job, attempt, device)
         await self._context.mailbox.write_orders(
             machine,
             sequence=store.machines.next_orders(machine_id),
             attempt=attempt,
-            idle_s=self._context.settings.idle_s,
+            idle_s=self._context.idle_orders_s,
             cancel=cancel,
             stop=stop,
         )

@@ -14,13 +14,14 @@ import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import psutil
 
 from controller.errors import ProviderError
 from controller.labels import Label
-from controller.providers.base import Instance, Launch, Offer
+from controller.providers.base import Instance, Launch, Need, Offer
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class LocalProvider:
     """One machine that costs nothing: a second runner would only slow the first one down."""
 
     name = "local"
+    rents = False
     settle_s = 0.0
     silence_s = 60.0
     boot_s = 120.0
@@ -52,7 +54,7 @@ class LocalProvider:
         self._grace_s = grace_s
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
-    async def offers(self) -> list[Offer]:
+    async def offers(self, need: Need) -> list[Offer]:
         labels = [Label.parse(instance.label) for instance in await self.instances()]
         if any(label and label.deployment == self._deployment for label in labels):
             return []
@@ -72,16 +74,29 @@ class LocalProvider:
         self._collect_children()
         return await asyncio.to_thread(_find_runners)
 
-    async def destroy(self, instance_id: str) -> None:
+    async def destroy(self, instance_ids: Collection[str]) -> set[str]:
+        ended = await asyncio.gather(*(self._end(each) for each in instance_ids))
+        return {each for each, gone in zip(instance_ids, ended, strict=True) if gone}
+
+    async def logs(self, instance_id: str, lines: int) -> list[str] | None:
+        return None  # what it prints lies in the logs folder already
+
+    async def credit_usd(self) -> float | None:
+        return None
+
+    async def close(self) -> None:
+        pass  # runners outlive this object
+
+    async def _end(self, instance_id: str) -> bool:
         process = _process(instance_id)
         if process is None:
-            return
+            return True
         _signal_group(process.pid, signal.SIGTERM)
-        if not await self._has_ended(instance_id, self._grace_s):
-            log.warning("Killing runner %s, which did not end when asked", instance_id)
-            _signal_group(process.pid, signal.SIGKILL)
-            if not await self._has_ended(instance_id, 5.0):
-                raise ProviderError(f"runner {instance_id} does not end")
+        if await self._has_ended(instance_id, self._grace_s):
+            return True
+        log.warning("Killing runner %s, which did not end when asked", instance_id)
+        _signal_group(process.pid, signal.SIGKILL)
+        return await self._has_ended(instance_id, 5.0)
 
     async def _has_ended(self, instance_id: str, within_s: float) -> bool:
         for _ in range(max(1, int(within_s / 0.1))):

@@ -15,7 +15,7 @@ from pathlib import Path
 from controller.store.chats import Cards, Events, Inbox, Preferences
 from controller.store.database import Database
 from controller.store.jobs import Attempts, Jobs
-from controller.store.machines import Machines, Speeds
+from controller.store.machines import Bans, Machines, Speeds
 
 __all__ = ["Store"]
 
@@ -29,6 +29,7 @@ class Store:
         self.attempts = Attempts(self._db)
         self.machines = Machines(self._db)
         self.speeds = Speeds(self._db)
+        self.bans = Bans(self._db)
         self.events = Events(self._db)
         self.inbox = Inbox(self._db)
         self.cards = Cards(self._db)

@@ -30,6 +30,15 @@ class Events:
         row = self._db.row("SELECT at FROM cursors WHERE name = :name", name=name)
         return int(row["at"]) if row else 0
 
+    def begin_cursor(self, name: str) -> None:
+        """A new cursor does not care for the past; a known one stays."""
+        with self._db.transaction():
+            self._db.run(
+                """INSERT INTO cursors SELECT :name, coalesce(max(id), 0) FROM events WHERE true
+                   ON CONFLICT (name) DO NOTHING""",
+                name=name,
+            )
+
     def move_cursor(self, name: str, to: int) -> None:
         """Forward only."""
         with self._db.transaction():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from controller.records import Attempt, Job
@@ -26,8 +26,8 @@ class Jobs:
                 return known
             columns = (
                 "id", "request_key", "owner", "chat", "reply_to", "language", "state",
-                "source_key", "source_name", "source_bytes", "source_is_ours", "created_at",
-                "deadline_at", "started_at",
+                "source_key", "source_name", "source_bytes", "source_is_ours", "source_etag",
+                "created_at", "deadline_at", "started_at",
             )  # fmt: skip
             values = {name: getattr(job, name) for name in columns}
             values |= {"task": to_json(job.task), "facts": to_json(job.facts)}
@@ -48,6 +48,15 @@ class Jobs:
     def by_request(self, key: str) -> Job | None:
         row = self._db.row("SELECT * FROM jobs WHERE request_key = :key", key=key)
         return Job.from_row(row) if row else None
+
+    def done_with(self, etag: str) -> list[Job]:
+        """Finished jobs on the same input content, newest first."""
+        rows = self._db.rows(
+            """SELECT * FROM jobs WHERE source_etag = :etag AND source_etag != ''
+               AND state = 'done' ORDER BY ended_at DESC LIMIT 100""",
+            etag=etag,
+        )
+        return [Job.from_row(row) for row in rows]
 
     def by_suffix(self, suffix: str) -> list[Job]:
         """Jobs whose id ends like this, whatever the case; ids of 6 to 26 characters."""
@@ -224,6 +233,19 @@ class Attempts:
             m=machine_id,
         )
         return Attempt.from_row(row) if row else None
+
+    def warn(self, attempt: Attempt, lines: Sequence[str]) -> None:
+        """Keep lines of its log that speak of errors, the newest fifty."""
+        with self._db.transaction():
+            row = self._db.one(
+                "SELECT warnings FROM attempts WHERE job = :job AND number = :number",
+                job=attempt.job, number=attempt.number,
+            )  # fmt: skip
+            kept = [*json.loads(row["warnings"]), *lines][-50:]
+            self._db.run(
+                "UPDATE attempts SET warnings = :kept WHERE job = :job AND number = :number",
+                kept=json.dumps(kept), job=attempt.job, number=attempt.number,
+            )  # fmt: skip
 
     def move(self, attempt: Attempt, to: AttemptState, **columns: Any) -> Attempt | None:
         if to not in ATTEMPT_MOVES[attempt.state]:

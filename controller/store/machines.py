@@ -9,6 +9,7 @@ from typing import Any
 from controller.records import Machine
 from controller.states import MACHINE_MOVES, MachineState
 from controller.store.database import Database
+from remote_runner.protocol import Boot, to_json
 
 NOT_GONE = tuple(state for state in MachineState if state is not MachineState.GONE)
 
@@ -22,8 +23,9 @@ class Machines:
     def add(self, machine: Machine) -> None:
         """Write before you pay: the row and its reservation, in the caller's transaction."""
         columns = (
-            "id", "label", "provider", "state", "name", "usd_per_hour", "reserved_usd",
-            "created_at", "expires_at",
+            "id", "label", "provider", "state", "name", "host", "usd_per_hour",
+            "usd_per_gb_down", "usd_per_gb_up", "traffic_usd", "reserved_usd", "created_at",
+            "expires_at",
         )  # fmt: skip
         self._db.run(
             f"""INSERT INTO machines ({", ".join(columns)})
@@ -50,6 +52,7 @@ class Machines:
         return self.change(machine, state=to, **columns)
 
     def change(self, machine: Machine, **columns: Any) -> Machine | None:
+        columns = {k: to_json(v) if isinstance(v, Boot) else v for k, v in columns.items()}
         assignments = ", ".join(f"{name} = :{name}" for name in columns)
         with self._db.transaction():
             row = self._db.row(
@@ -84,14 +87,35 @@ class Machines:
 
         An end that is not proven keeps its reservation, and the meter beyond it.
         """
+        return self._sum_usd(
+            """CASE WHEN gone_at IS NULL
+                    THEN max(reserved_usd, usd_per_hour * (:now - created_at) / 3600 + traffic_usd)
+                    ELSE usd_per_hour * (gone_at - created_at) / 3600 + traffic_usd END""",
+            since,
+        )
+
+    def spent_usd(self, since: float) -> float:
+        """What machines have cost so far, of those created since and of all that are not gone."""
+        return self._sum_usd(
+            "usd_per_hour * (coalesce(gone_at, :now) - created_at) / 3600 + traffic_usd", since
+        )
+
+    def _sum_usd(self, term: str, since: float) -> float:
         row = self._db.one(
-            """SELECT coalesce(sum(CASE WHEN gone_at IS NULL
-                      THEN max(reserved_usd, usd_per_hour * (:now - created_at) / 3600)
-                      ELSE usd_per_hour * (gone_at - created_at) / 3600 END), 0) AS usd
-               FROM machines WHERE created_at >= :since OR gone_at IS NULL""",
+            f"""SELECT coalesce(sum({term}), 0) AS usd
+                FROM machines WHERE created_at >= :since OR gone_at IS NULL""",
             now=self._db.clock(), since=since,
         )  # fmt: skip
         return float(row["usd"])
+
+    def charge_traffic(self, machine_id: str, usd: float) -> None:
+        """Add traffic to what a machine cost; the reservation never falls below it."""
+        with self._db.transaction():
+            self._db.run(
+                """UPDATE machines SET traffic_usd = traffic_usd + :usd,
+                          reserved_usd = reserved_usd + :usd WHERE id = :id""",
+                usd=usd, id=machine_id,
+            )  # fmt: skip
 
 
 class Speeds:
@@ -111,11 +135,47 @@ class Speeds:
                 device=device, work=work, speed=pixels_per_s, now=self._db.clock(),
             )  # fmt: skip
 
-    def known(self, work: str) -> float | None:
-        """The newest figure for this work on any device, pixels a second."""
+    def known(self, work: str, device: str | None = None) -> float | None:
+        """The newest figure for this work on this device, or on any; pixels a second."""
         row = self._db.row(
-            """SELECT pixels_per_s AS speed FROM speeds WHERE work = :work
+            """SELECT pixels_per_s AS speed FROM speeds
+               WHERE work = :work AND (:device IS NULL OR device = :device)
                ORDER BY updated_at DESC LIMIT 1""",
-            work=work,
-        )
+            work=work, device=device,
+        )  # fmt: skip
         return float(row["speed"]) if row else None
+
+
+class Bans:
+    """Hosts that failed, for a while: each further strike doubles it, time forgives."""
+
+    FIRST_S = 3600.0
+    LONGEST_S = 7 * 86400.0
+    FORGIVEN_S = 7 * 86400.0
+    """A strike is forgotten after so long without another one."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def strike(self, host: str, reason: str) -> None:
+        """Ban a host for an hour, two, four …; the empty name is nobody's."""
+        if not host:
+            return
+        now = self._db.clock()
+        with self._db.transaction():
+            row = self._db.row("SELECT * FROM bans WHERE host = :host", host=host)
+            forgiven = int((now - row["struck_at"]) // self.FORGIVEN_S) if row else 0
+            strikes = max(0, row["strikes"] - forgiven) + 1 if row else 1
+            until = now + min(self.LONGEST_S, self.FIRST_S * 2 ** (strikes - 1))
+            self._db.run(
+                """INSERT INTO bans VALUES (:host, :strikes, :now, :until, :reason)
+                   ON CONFLICT (host) DO UPDATE SET strikes = excluded.strikes,
+                     struck_at = excluded.struck_at, until = excluded.until,
+                     reason = excluded.reason""",
+                host=host, strikes=strikes, now=now, until=until, reason=reason,
+            )  # fmt: skip
+
+    def active(self) -> dict[str, str]:
+        """Hosts that are banned now, and why."""
+        rows = self._db.rows("SELECT * FROM bans WHERE until > :now", now=self._db.clock())
+        return {row["host"]: row["reason"] for row in rows}

@@ -1,3 +1,4 @@
+import asyncio
 import dataclasses
 import json
 from pathlib import Path
@@ -11,15 +12,18 @@ from controller.loops.place import Place
 from controller.loops.prune import Prune
 from controller.loops.publish import Publisher
 from controller.loops.reap import Reap
+from controller.loops.tail import Tail
 from controller.loops.watch import Watch
 from controller.mailbox import Mailbox
+from controller.quotes import Quotes
 from controller.records import Actor, Request
 from controller.service import Controller
 from controller.settings import Settings
 from controller.storage.folder import FolderStorage
 from controller.store import Store
+from remote_runner import transfer
 from remote_runner.protocol import Facts, Reason, Task, from_json, to_json
-from tests.controller.standins import ScriptedProvider, ScriptedRunner
+from tests.controller.standins import RentedProvider, ScriptedProvider, ScriptedRunner
 
 FACTS = Facts(
     container="mp4", bytes=1000, duration_s=10.0, width=320, height=180, rotation=0, sar="1:1",
@@ -29,10 +33,12 @@ FACTS = Facts(
 )  # fmt: skip
 
 
-async def read_facts(path: Path, limits: object) -> Facts:
+async def read_facts(source: Path | str, limits: object) -> Facts:
     # in these tests a video is a file that holds its own facts
     try:
-        return from_json(Facts, path.read_text())
+        if isinstance(source, str):
+            return from_json(Facts, await asyncio.to_thread(transfer.read, source, 1 << 20))
+        return from_json(Facts, source.read_text())
     except ValueError as error:
         raise BadVideo(Reason.NOT_A_VIDEO, str(error)) from None
 
@@ -58,16 +64,20 @@ class House:
         self.open()
 
     def open(self) -> None:
-        storage = FolderStorage(self.settings.storage_dir, reserve_bytes=0)
-        self.storage = storage
+        self.settings.data_dir.mkdir(exist_ok=True)
+        storage = self.storage = self.make_storage()
         self.store = Store(self.settings.database, clock=self.clock)
+        quotes = Quotes(
+            store=self.store, provider=self.provider, settings=self.settings, clock=self.clock
+        )
         self.context = Context(
             store=self.store, storage=storage, mailbox=Mailbox(storage), provider=self.provider,
-            settings=self.settings, clock=self.clock,
+            quotes=quotes, settings=self.settings, clock=self.clock,
         )  # fmt: skip
-        self.place = Place(self.context)
+        self.place = Place(self.context, may_rent=lambda: self.reap.knows)
         self.watch = Watch(self.context, Publisher(self.context, prober=read_facts))
         self.reap = Reap(self.context, renting=self.place.renting)
+        self.tail = Tail(self.context, self.watch)
         self.prune = Prune(self.context)
         intake = Intake(
             store=self.store, storage=storage, settings=self.settings, clock=self.clock,
@@ -75,9 +85,12 @@ class House:
         )  # fmt: skip
         self.controller = Controller(
             store=self.store, storage=storage, settings=self.settings, intake=intake,
-            clock=self.clock, wake=lambda: None,
+            quotes=quotes, provider=self.provider, clock=self.clock, wake=lambda: None,
         )  # fmt: skip
         self.runner = ScriptedRunner(self.settings.storage_dir, self.clock)
+
+    def make_storage(self):
+        return FolderStorage(self.settings.storage_dir, reserve_bytes=0)
 
     def restart(self) -> None:
         """As after kill -9: the rows and the storage are all that is left."""
@@ -87,6 +100,7 @@ class House:
     async def tick(self, seconds: float = 1.0) -> None:
         self.clock.advance(seconds)
         await self.reap.tick()
+        await self.tail.tick()
         await self.watch.tick()
         await self.watch.settle()
         await self.place.tick()
@@ -137,5 +151,13 @@ def provider():
 @pytest.fixture
 def house(tmp_path, clock, provider):
     house = House(tmp_path / "data", clock, provider)
+    yield house
+    house.store.close()
+
+
+@pytest.fixture
+def rented(tmp_path, clock):
+    """A house whose machines are other people's."""
+    house = House(tmp_path / "data", clock, RentedProvider())
     yield house
     house.store.close()

@@ -1,12 +1,15 @@
 """Stand-ins for what is outside the controller: a provider of machines, and the runner on one."""
 
+import dataclasses
 import hashlib
 from collections import deque
 from pathlib import Path
 
 from controller.errors import ProviderError, Unclear
-from controller.providers.base import Instance, Offer
+from controller.providers.base import Instance, InstanceStatus, Offer
 from remote_runner.protocol import (
+    Boot,
+    BootPhase,
     Check,
     Grant,
     Orders,
@@ -24,6 +27,7 @@ class ScriptedProvider:
     """Keeps machines in memory; ``faults`` are used up call by call."""
 
     name = "scripted"
+    rents = False
     settle_s = 0.0
     silence_s = 60.0
     boot_s = 120.0
@@ -38,8 +42,14 @@ class ScriptedProvider:
         self.destroy_faults: deque[str] = deque()
         self._number = 0
 
-    async def offers(self):
+    async def offers(self, need):
         return [Offer(id="1", name="RTX 3060", usd_per_hour=self.price)]
+
+    async def logs(self, instance_id, lines):
+        return None
+
+    async def credit_usd(self):
+        return None
 
     async def create(self, offer, launch):
         self.launches.append(launch)
@@ -60,13 +70,67 @@ class ScriptedProvider:
             raise Unclear("no complete listing")
         return list(self.alive.values())
 
-    async def destroy(self, instance_id):
-        fault = self.destroy_faults.popleft() if self.destroy_faults else ""
-        if fault == "unclear":
-            raise Unclear("no answer")
-        self.destroyed.append(instance_id)
-        if fault != "lies":
-            self.alive.pop(instance_id, None)
+    async def destroy(self, instance_ids):
+        gone = set()
+        for instance_id in instance_ids:
+            fault = self.destroy_faults.popleft() if self.destroy_faults else ""
+            if fault == "unclear":
+                continue
+            self.destroyed.append(instance_id)
+            gone.add(instance_id)
+            if fault != "lies":
+                self.alive.pop(instance_id, None)
+        return gone
+
+
+class RentedProvider(ScriptedProvider):
+    """Other people's machines: with facts, prices, states of their own, a log and a purse."""
+
+    rents = True
+    settle_s = 60.0
+    silence_s = 300.0
+    boot_s = 300.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.market = [make_offer()]
+        self.searches = []
+        self.credit: float | None = 10.0
+        self.printed: dict[str, list[str]] = {}
+        self.log_faults: deque[str] = deque()
+
+    async def offers(self, need):
+        self.searches.append(need)
+        cap = need.max_usd_per_hour
+        return [o for o in self.market if cap is None or o.usd_per_hour <= cap]
+
+    async def create(self, offer, launch):
+        instance = await super().create(offer, launch)
+        self.show(instance, status=InstanceStatus.CREATED, usd_per_hour=offer.usd_per_hour)
+        return instance
+
+    async def logs(self, instance_id, lines):
+        if self.log_faults:
+            self.log_faults.popleft()
+            raise Unclear("no log")
+        return self.printed.get(instance_id, [])[-lines:] or None
+
+    async def credit_usd(self):
+        return self.credit
+
+    def show(self, instance_id, **changes) -> None:
+        """What the next listings say of an instance."""
+        self.alive[instance_id] = dataclasses.replace(self.alive[instance_id], **changes)
+
+
+def make_offer(**changes) -> Offer:
+    values = {
+        "id": "1", "name": "RTX 3060", "usd_per_hour": 0.06, "machine_id": "m1", "gpus": 1,
+        "gpu_ram_gb": 12.0, "compute_capability": 8.6, "cuda": 12.8, "tflops": 12.7,
+        "cpu_cores": 8.0, "ram_gb": 32.0, "disk_gb": 200.0, "down_mbps": 500.0, "up_mbps": 200.0,
+        "reliability": 0.99, "duration_s": 30 * 86400.0,
+    }  # fmt: skip
+    return Offer(**values | changes)
 
 
 class ScriptedRunner:
@@ -121,6 +185,11 @@ class ScriptedRunner:
         grant = self.grant(machine)
         result = Result(job=grant.job, attempt=grant.attempt, outcome=Outcome.CANCELLED)
         _put(grant.result_url, to_json(result).encode())
+
+    def boot(self, machine, phase=BootPhase.ARMED, **changes) -> None:
+        path = self._root / "machines" / machine.id / "boot"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(to_json(Boot(phase=phase, **changes)))
 
     def babble(self, machine, name: str) -> None:
         grant = self.grant(machine)

@@ -222,6 +222,7 @@ async def test_a_job_cancelled_while_it_is_placed_leaves_no_machine_busy(house):
     queue = house.store.jobs.queue()
     house.store.jobs.queue = lambda: queue
     house.controller.cancel(job.id, by=Actor(7))
+    await house.reap.tick()
     await house.place.tick()
     assert house.job(other).state is JobState.RUNNING
     assert len(house.store.machines.select()) == 1

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from controller.labels import Label
-from controller.providers.base import Launch, Offer
+from controller.providers.base import Launch, Need, Offer
 from controller.providers.local import LABEL_VARIABLE, LocalProvider
 
 DEPLOYMENT = secrets.token_hex(4)
@@ -33,7 +33,7 @@ async def provider(tmp_path):
     yield provider
     for instance in await provider.instances():
         if DEPLOYMENT in instance.label:
-            await provider.destroy(instance.id)
+            await provider.destroy([instance.id])
     for _ in range(200):  # a child that another provider ended is collected by its parent
         await provider.instances()
         if not provider._children:
@@ -49,9 +49,9 @@ async def test_a_runner_is_found_by_its_label_and_destroyed_for_good(provider, t
     asked = launch(tmp_path)
     instance = await provider.create(OFFER, asked)
     assert [(each.id, each.label) for each in await ours(provider)] == [(instance, asked.label)]
-    await provider.destroy(instance)
+    await provider.destroy([instance])
     assert await ours(provider) == []
-    await provider.destroy(instance)
+    await provider.destroy([instance])
 
 
 async def test_another_process_adopts_a_runner_by_pid_and_start_time(provider, tmp_path):
@@ -61,9 +61,9 @@ async def test_another_process_adopts_a_runner_by_pid_and_start_time(provider, t
     )
     assert [each.id for each in await ours(stranger)] == [instance]
     pid = instance.partition("-")[0]
-    await stranger.destroy(f"{pid}-1.00")  # the same pid, another start: somebody else
+    await stranger.destroy([f"{pid}-1.00"])  # the same pid, another start: somebody else
     assert psutil.pid_exists(int(pid))
-    await stranger.destroy(instance)
+    await stranger.destroy([instance])
     assert await ours(stranger) == []
 
 
@@ -96,7 +96,7 @@ async def test_a_runner_that_hangs_is_killed(tmp_path):
     )
     instance = await provider.create(OFFER, launch(tmp_path))
     os.kill(int(instance.partition("-")[0]), signal.SIGSTOP)
-    await provider.destroy(instance)
+    await provider.destroy([instance])
     assert await ours(provider) == []
 
 
@@ -110,7 +110,7 @@ async def test_a_runner_ends_by_itself_at_its_deadline_with_nobody_watching(prov
 
 
 async def test_one_machine_is_on_offer_until_it_is_taken(provider, tmp_path):
-    (offer,) = await provider.offers()
+    (offer,) = await provider.offers(Need())
     assert offer.usd_per_hour == 0.0
     await provider.create(offer, launch(tmp_path))
-    assert await provider.offers() == []
+    assert await provider.offers(Need()) == []

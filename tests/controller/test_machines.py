@@ -34,6 +34,7 @@ async def test_a_crash_between_row_and_rent_leaves_no_machine(house):
     async def die(offer, launch):
         raise KeyboardInterrupt
 
+    await house.reap.tick()
     create, house.provider.create = house.provider.create, die
     with pytest.raises(KeyboardInterrupt):
         await house.place.tick()

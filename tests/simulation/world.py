@@ -49,12 +49,14 @@ class FlakyProvider(ScriptedProvider):
             raise Unclear("no complete listing")
         return await super().instances()
 
-    async def destroy(self, instance_id):
+    async def destroy(self, instance_ids):
         self._maybe_crash()
-        if self._hit():
-            self.destroy_faults.append(self.rng.choice(["unclear", "lies"]))
-        await super().destroy(instance_id)
+        for _ in instance_ids:
+            if self._hit():
+                self.destroy_faults.append(self.rng.choice(["unclear", "lies"]))
+        gone = await super().destroy(instance_ids)
         self._maybe_crash()
+        return gone
 
     def _hit(self) -> bool:
         return self.rng.random() < self.rate
@@ -133,7 +135,7 @@ class World:
             try:
                 self.house.controller.cancel(job.id, by=Actor(OWNER))
                 self.cancelled_first.add(job.id)
-                self.story.append(f"cancel {job.id}")
+                self.story.append(f"cancel {self.jobs.index(job)}")
             except TooLate:
                 return
         elif choice < 0.33:

@@ -1,0 +1,92 @@
+"""Prices of jobs on the machines to be had now; answers of the market are kept for a moment."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from controller import market, policy
+from controller.market import Market, Wish
+from controller.providers.base import Need, Offer, Provider
+from controller.records import Job
+from controller.settings import Settings
+from controller.store import Store
+
+_KEEP_S = 30.0
+"""The provider allows ten searches a minute."""
+_DISK_STEP_GB = 20.0
+
+
+class Quotes:
+    """Asks the provider, and judges its offers for a job."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        provider: Provider,
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._provider = provider
+        self._settings = settings
+        self._clock = clock
+        self._answers: dict[Need, tuple[float, list[Offer]]] = {}
+        self._taken: set[str] = set()
+
+    def wish(self, job: Job) -> Wish:
+        """What a job asks of a machine; of one's own computer nothing is asked."""
+        if not self._provider.rents:
+            need = Need(max_usd_per_hour=self._settings.max_price)
+            return Wish(
+                need=need, in_gb=0, out_gb=0, max_usd_per_hour=self._settings.max_price, cuda=None
+            )
+        wish = market.wish_for(job, self._settings, policy.lifetime_s(self._settings))
+        # jobs of about one size share an answer of the market
+        disk_gb = -(-wish.need.disk_gb // _DISK_STEP_GB) * _DISK_STEP_GB
+        return dataclasses.replace(wish, need=dataclasses.replace(wish.need, disk_gb=disk_gb))
+
+    async def market(self, job: Job, *, whole: bool = False) -> Market:
+        """Offers judged for a job, the best first; ``whole`` shows those above the cap as well.
+
+        Where nothing fits, the whole market is asked, so that it can be said why.
+        """
+        wish = self.wish(job)
+        if not self._provider.rents:
+            return market.accept_all(await self._offers(wish.need), wish)
+        if not whole:
+            found = self._judge(job, wish, await self._offers(wish.need))
+            if found.best:
+                return found
+        need = Need(disk_gb=wish.need.disk_gb)
+        return self._judge(job, wish, await self._offers(need))
+
+    def take(self, offer: Offer) -> None:
+        """An offer that was rented or is gone: not shown again until the market is asked anew."""
+        if self._provider.rents:
+            self._taken.add(offer.machine_id or offer.id)
+
+    def _judge(self, job: Job, wish: Wish, offers: list[Offer]) -> Market:
+        work = policy.work_name(job.task)
+        pixels = policy.work_pixels(job.facts)
+        seconds = {}
+        for offer in offers:
+            speed = self._store.speeds.known(work, offer.name)
+            seconds[offer.id] = (
+                pixels / speed if speed else market.work_seconds(job.facts, job.task, offer)
+            )
+        return market.judge(offers, wish, seconds, self._store.bans.active())
+
+    async def _offers(self, need: Need) -> list[Offer]:
+        now = self._clock()
+        at, offers = self._answers.get(need, (0.0, []))
+        if not self._provider.rents or now - at > _KEEP_S:
+            offers = await self._provider.offers(need)
+            self._answers = {
+                n: kept for n, kept in self._answers.items() if now - kept[0] < _KEEP_S
+            }
+            self._answers[need] = (now, offers)
+            if self._provider.rents:
+                self._taken.clear()
+        return [each for each in offers if (each.machine_id or each.id) not in self._taken]
