@@ -48,6 +48,7 @@ async def rent(provider, number=0, **changes):
 async def test_a_machine_is_found_rented_watched_read_and_destroyed(standin, provider):
     offers = await provider.offers(Need(disk_gb=20.0, max_usd_per_hour=0.065))
     assert [round(each.usd_per_hour, 4) for each in offers] == [0.0542, 0.0642]
+    standin.log_delay_s = 0.02
     script = "echo hello; echo again; exec sleep 60"
     number = await provider.create(offers[0], launch(script=script, image="img:tag"))
     await until(lambda: standin.instances[int(number)].actual == "running")

@@ -2,7 +2,9 @@
 a stand-in."""
 
 import json
+import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -165,7 +167,8 @@ async def test_logs_that_never_come_change_nothing(tmp_path):
 async def test_an_error_on_the_instance_is_a_warning_and_the_job_goes_elsewhere(tmp_path):
     offers = [make_offer(dph_base=0.03), make_offer(dph_base=0.05)]
     async with Rented(tmp_path, offers=offers) as world:
-        fill(world, "a.mp4")
+        clip = make_clip(tmp_path / "a.mp4", count=300, width=320, height=180)
+        world.b2.put("input/c1/a.mp4", clip.read_bytes())
         process = await world.start("batch", "input/c1", "--json", str(tmp_path / "rows.json"))
         await world.until(lambda: GREETING in log_of_first(world))
         first = world.vast.alive()[0]
@@ -223,7 +226,7 @@ async def test_a_container_that_restarts_after_the_end_repeats_nothing(tmp_path)
         for _ in range(10):
             await world.until(lambda: instance.container.pid is not None)
             starts = instance.starts
-            await instance.container.kill()
+            os.kill(instance.container.pid, signal.SIGKILL)
             await world.until(lambda starts=starts: instance.starts > starts)
         world.vast.faults.clear()
         await process.communicate()

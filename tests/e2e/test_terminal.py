@@ -62,6 +62,7 @@ def test_a_batch_in_a_pipe_prints_the_lines_that_scripts_know(clip, tmp_path):
         r"\[CLEANUP\] Destroying instance #[\d.-]+\.\.\.",
         r"\[OK\] Instance destroyed",
         r"\[OK\] File 1/1 completed",
+        r"\[OK\] Total: 1 file, 1 completed, \d+:\d\d, \$0\.000",
     ]
     assert len(lines) == len(patterns), lines
     for line, pattern in zip(lines, patterns, strict=True):
@@ -92,8 +93,9 @@ def test_a_folder_pays_for_its_machine_once(clip, tmp_path):
     lines = told(done.stdout)
     assert sum("Created instance" in line for line in lines) == 1
     assert sum("[MONITOR]" in line for line in lines) == 2
-    assert lines[-3].startswith("[CLEANUP]")
-    assert lines[-1] == "[OK] File 2/2 completed"
+    assert lines[-4].startswith("[CLEANUP]")
+    assert lines[-2] == "[OK] File 2/2 completed"
+    assert lines[-1].startswith("[OK] Total: 2 files, 2 completed, ")
 
 
 def test_a_dry_run_starts_nothing(clip, tmp_path):
@@ -119,7 +121,8 @@ def test_an_interrupt_cancels_and_gives_the_machine_back(tmp_path):
     assert process.returncode == 1
     lines = told(seen + rest)
     assert "[OK] Instance destroyed" in lines
-    assert lines[-1] == "[END] File 1/1 cancelled"
+    assert lines[-2] == "[END] File 1/1 cancelled"
+    assert lines[-1].startswith("[END] Total: 1 file, 1 cancelled, ")
     status = noxfvr(tmp_path / "data", "status")
     assert "cancelled" in status.stdout
 
@@ -149,6 +152,8 @@ def test_a_job_that_ended_is_run_once_more_by_its_short_id(clip, tmp_path):
         ("batch", str(SAMPLE), "--mode", "interp", "--fps", "0"),
         ("batch", "no/such/file.mp4"),
         ("cancel",),
+        ("reap",),
+        ("reap", "--deployment", "NOT ONE"),
         ("retry", "abc"),
         ("demo", "--video", "nothing.mp4"),
     ],
