@@ -5,14 +5,17 @@ process at any await of an outside effect: rows and objects stay, memory goes.
 """
 
 import random
+from collections import defaultdict
 from pathlib import Path
 
 from controller.errors import TooLate, Unclear
+from controller.labels import Label
+from controller.providers.base import InstanceStatus
 from controller.records import Actor
 from controller.states import JobState, MachineState
 from remote_runner.protocol import Phase, Reason
 from tests.controller.conftest import Clock, House, video
-from tests.controller.standins import ScriptedProvider
+from tests.controller.standins import RentedProvider, ScriptedProvider, make_offer
 
 OUTPUT = video(width=640, height=360)
 OWNER = 7
@@ -23,7 +26,7 @@ class Crash(BaseException):
     """The process is gone; not an error that anything may catch."""
 
 
-class FlakyProvider(ScriptedProvider):
+class Flaky:
     """Machines that are refused, lost and hard to destroy, and crashes around each call."""
 
     def __init__(self, rng: random.Random, rate: float) -> None:
@@ -66,12 +69,33 @@ class FlakyProvider(ScriptedProvider):
             raise Crash
 
 
+class FlakyProvider(Flaky, ScriptedProvider):
+    """This computer."""
+
+
+class FlakyMarket(Flaky, RentedProvider):
+    """Other people's computers: several, with states and prices of their own."""
+
+    def __init__(self, rng: random.Random, rate: float) -> None:
+        super().__init__(rng, rate)
+        self.market = [
+            make_offer(id=str(n), machine_id=f"m{n}", usd_per_hour=0.04 + n / 1000)
+            for n in range(50)
+        ]
+        self.billed: defaultdict[str, float] = defaultdict(float)
+
+    def bill(self, seconds: float) -> None:
+        for instance in self.alive.values():
+            self.billed[instance.label] += (instance.usd_per_hour or 0.0) * seconds / 3600
+
+
 class World:
     """One run; :meth:`live` a while, :meth:`calm_down`, then look at :meth:`broken`."""
 
     def __init__(self, seed: int, folder: Path, *, rate: float = 0.15) -> None:
         self.rng = random.Random(seed)
-        self.provider = FlakyProvider(self.rng, rate)
+        # every second seed rents
+        self.provider = (FlakyMarket if seed % 2 else FlakyProvider)(self.rng, rate)
         self.house = House(folder, Clock(), self.provider)
         self.jobs = []
         self.cancelled_first = set()
@@ -104,6 +128,19 @@ class World:
             found.append(f"machines not proven gone: {open_machines}")
         for job in map(house.job, self.jobs):
             found += self._broken_job(job)
+        return found + self._broken_money()
+
+    def _broken_money(self) -> list[str]:
+        """Billed is at most reserved, and what the jobs were told at most a little off."""
+        if not self.provider.rents:
+            return []
+        found = []
+        for label, billed in self.provider.billed.items():
+            machine = self.house.store.machines.get(Label.parse(label).machine)
+            if billed > machine.reserved_usd + 1e-6:
+                found.append(
+                    f"{label}: ${billed:.4f} billed, ${machine.reserved_usd:.4f} reserved"
+                )
         return found
 
     def _broken_job(self, job) -> list[str]:
@@ -153,6 +190,8 @@ class World:
 
     def _run_machine(self, machine, *, only_well: bool) -> None:
         runner, rng = self.house.runner, self.rng
+        if self.provider.rents and not self._boot(machine, only_well=only_well):
+            return
         orders = runner.orders(machine)
         if orders.job is None:
             runner.idle(machine)
@@ -195,8 +234,24 @@ class World:
                     if each.label == machine.label:
                         del self.provider.alive[each.id]
 
+    def _boot(self, machine, *, only_well: bool) -> bool:
+        """Whether a rented machine is up; it may be a while, or come to nothing."""
+        (instance,) = (
+            each for each in self.provider.alive.values() if each.label == machine.label
+        )
+        if instance.status is InstanceStatus.RUNNING:
+            self.house.runner.boot(machine)
+            return True
+        states = [InstanceStatus.RUNNING, InstanceStatus.RUNNING, InstanceStatus.PULLING]
+        if not only_well:
+            states += [InstanceStatus.HOST_FAILED, InstanceStatus.OFFLINE, InstanceStatus.ENDED]
+        self.provider.show(instance.id, status=self.rng.choice(states))
+        return False
+
     async def _tick(self, seconds: float) -> None:
         self.house.clock.advance(seconds)
+        if self.provider.rents:
+            self.provider.bill(seconds)
         loops = [self.house.reap, self.house.watch, self.house.place]
         self.rng.shuffle(loops)
         try:
