@@ -141,5 +141,9 @@ class StorageError(ControllerError):
     """Storage could not be read or written."""
 
 
+class TooLarge(StorageError):
+    """The object is larger than what it could be in earnest."""
+
+
 class NotStored(StorageError):
     """There is no such object."""

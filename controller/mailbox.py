@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from controller.errors import NotStored
+from controller.errors import NotStored, TooLarge
 from controller.records import Attempt, Job, Machine
 from controller.storage.base import Storage
 from remote_runner.protocol import (
@@ -115,10 +115,10 @@ class Mailbox:
 
     async def boot(self, machine: Machine) -> Boot | None:
         """How far a rented machine came before its runner lives."""
-        data = await self._read(f"{machine_prefix(machine.id)}boot", _DOCUMENT_LIMIT)
         try:
+            data = await self._read(f"{machine_prefix(machine.id)}boot", _DOCUMENT_LIMIT)
             return from_json(Boot, data) if data else None
-        except ProtocolError as error:
+        except (ProtocolError, TooLarge) as error:
             # a machine that does not say that it is armed has a time-out of its own
             log.warning("Ignoring the boot report of %s: %s", machine.id, error)
             return None
@@ -138,7 +138,10 @@ class Mailbox:
 
     async def result(self, attempt: Attempt) -> Result | None:
         """None where there is none yet; :class:`ProtocolError` where it cannot be one."""
-        data = await self._read(f"{attempt_prefix(attempt)}result", _DOCUMENT_LIMIT)
+        try:
+            data = await self._read(f"{attempt_prefix(attempt)}result", _DOCUMENT_LIMIT)
+        except TooLarge as error:
+            raise ProtocolError(str(error)) from None
         if data is None:
             return None
         result = from_json(Result, data)
@@ -152,10 +155,10 @@ class Mailbox:
         return data.decode(errors="replace").splitlines() if data else []
 
     async def _status(self, key: str) -> Status | None:
-        data = await self._read(key, _DOCUMENT_LIMIT)
         try:
+            data = await self._read(key, _DOCUMENT_LIMIT)
             return from_json(Status, data) if data else None
-        except ProtocolError as error:
+        except (ProtocolError, TooLarge) as error:
             # silence has its own time-out, so that nonsense counts as silence
             log.warning("Ignoring %s: %s", key, error)
             return None

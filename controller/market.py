@@ -61,6 +61,8 @@ class Filter(StrEnum):
     RELIABILITY = "reliability"
     NETWORK = "network"
     DURATION = "duration"
+    TIME = "time"
+    BUDGET = "budget"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,12 @@ class Wish:
     max_usd_per_hour: float
     cuda: float | None
     """CUDA of the image; None where its tag does not say."""
+    max_seconds: float = float("inf")
+    """How long the work may take on one machine."""
+    max_usd: float = float("inf")
+    """What the job may still cost."""
+    avoid: frozenset[str] = frozenset()
+    """Machines on which it failed before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +152,8 @@ def wish_for(job: Job, settings: Settings, duration_s: float) -> Wish:
         out_gb=out_gb,
         max_usd_per_hour=settings.max_price,
         cuda=None if cpu else parse_image_cuda(settings.image),
+        max_seconds=settings.job_timeout_s,
+        max_usd=settings.job_budget - job.cost_usd,
     )
 
 
@@ -208,7 +218,12 @@ def judge(
         )
         usd = (START_S + work_s) / 3600 * offer.usd_per_hour + traffic
         ranked.append(
-            Ranked(offer=offer, failed=_failed(offer, wish, banned), seconds=work_s, usd=usd)
+            Ranked(
+                offer=offer,
+                failed=_failed(offer, wish, banned, work_s, usd),
+                seconds=work_s,
+                usd=usd,
+            )
         )
     ranked.sort(key=lambda each: (not each.fits, each.usd, each.offer.id))
     return Market(ranked=tuple(ranked))
@@ -229,11 +244,13 @@ def accept_all(offers: Sequence[Offer], wish: Wish) -> Market:
     )
 
 
-def _failed(offer: Offer, wish: Wish, banned: Collection[str]) -> tuple[Filter, ...]:
+def _failed(
+    offer: Offer, wish: Wish, banned: Collection[str], seconds: float, usd: float
+) -> tuple[Filter, ...]:
     need = wish.need
     checks = {
         Filter.PRICE: offer.usd_per_hour <= wish.max_usd_per_hour,
-        Filter.BANNED: offer.machine_id not in banned,
+        Filter.BANNED: offer.machine_id not in banned and offer.machine_id not in wish.avoid,
         # the work uses one card: more of them are paid for and idle
         Filter.GPUS: offer.gpus == 1,
         Filter.GPU_MEMORY: _at_least(offer.gpu_ram_gb, need.min_gpu_ram_gb * 0.92),
@@ -246,6 +263,8 @@ def _failed(offer: Offer, wish: Wish, banned: Collection[str]) -> tuple[Filter, 
         Filter.NETWORK: _at_least(offer.down_mbps, MIN_MBPS)
         and _at_least(offer.up_mbps, MIN_MBPS / 4),
         Filter.DURATION: offer.duration_s is None or offer.duration_s >= need.min_duration_s,
+        Filter.TIME: seconds <= wish.max_seconds,
+        Filter.BUDGET: usd <= wish.max_usd,
     }
     return tuple(name for name, passed in checks.items() if not passed)
 

@@ -72,6 +72,8 @@ def m001_jobs(db: Database) -> None:
             name TEXT NOT NULL,
             host TEXT NOT NULL DEFAULT '',
             usd_per_hour REAL NOT NULL,
+            disk_gb REAL NOT NULL DEFAULT 0,
+            gpu_ram_gb REAL,
             usd_per_gb_down REAL NOT NULL DEFAULT 0,
             usd_per_gb_up REAL NOT NULL DEFAULT 0,
             traffic_usd REAL NOT NULL DEFAULT 0,
@@ -113,6 +115,7 @@ def m001_jobs(db: Database) -> None:
             status TEXT,
             reason TEXT,
             detail TEXT NOT NULL DEFAULT '',
+            traffic_usd REAL NOT NULL DEFAULT 0,
             warnings TEXT NOT NULL DEFAULT '[]',
             PRIMARY KEY (job, number)
         )"""

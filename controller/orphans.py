@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from controller.errors import Unclear
+from controller.errors import RateLimited, Unclear
 from controller.labels import Label
 from controller.providers.base import Instance, Provider
 
 EXPIRY_MARGIN_S = 600.0
 _TRIES = 6
+_PROOF = 2
 _PAUSE_S = 10.0
 
 
@@ -65,17 +66,21 @@ async def end_orphans(
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> set[str]:
-    """Destroy them; the ids of which it is proven: the provider says so and a complete listing
-    does not show them."""
+    """Destroy them; the ids of which it is proven: the provider says so and two complete listings
+    do not show them."""
     left = {each.instance for each in orphans}
+    absences = dict.fromkeys(left, 0)
+    said: set[str] = set()
     proven: set[str] = set()
     for attempt in range(_TRIES):
         try:
-            gone = await provider.destroy(sorted(left))
+            said |= await provider.destroy(sorted(left))
             listed = {each.id for each in await provider.instances()}
-        except Unclear:
-            gone, listed = set(), set()
-        proven |= gone - listed
+        except (Unclear, RateLimited):
+            listed = set(left)
+        for each in left:
+            absences[each] = 0 if each in listed else absences[each] + 1
+        proven |= {each for each in left & said if absences[each] >= _PROOF}
         left -= proven
         if not left:
             break
@@ -86,8 +91,10 @@ async def end_orphans(
 
 def _why(label: Label, deployment: str | None, claimed: Collection[str], now: float) -> str | None:
     overdue_s = now - label.expires_at
+    expired = f"expired {overdue_s / 60:.0f} min ago" if overdue_s > EXPIRY_MARGIN_S else None
     if deployment is None:
-        return f"expired {overdue_s / 60:.0f} min ago" if overdue_s > EXPIRY_MARGIN_S else None
-    if label.deployment != deployment or label.machine in claimed:
+        return expired
+    if label.deployment != deployment:
         return None
-    return "no work claims it"
+    # past its deadline no work can be left on it, whatever a database says
+    return expired or (None if label.machine in claimed else "no work claims it")

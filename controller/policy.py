@@ -19,7 +19,7 @@ DRAFT_S = 24 * 3600.0
 """How long a plan card waits for Start."""
 QUEUE_S = 24 * 3600.0
 """How long a job may wait and run before it is given up."""
-BOOT_ALLOWANCE_S = 900.0
+BOOT_ALLOWANCE_S = 1500.0
 CANCEL_S = 15.0
 """How long a runner may take to stop before its machine is ended instead."""
 
@@ -60,6 +60,7 @@ _HOSTS_FAULT = frozenset(
 #: Reasons that speak of the machine, not of the job: alike twice they prove nothing.
 _MACHINE_TROUBLE = frozenset(
     {
+        Reason.STOPPED,
         Reason.MACHINE_GONE,
         Reason.SILENT,
         Reason.BOOT_TIMEOUT,
@@ -68,6 +69,9 @@ _MACHINE_TROUBLE = frozenset(
         Reason.NOT_ARMED,
         Reason.NO_SELF_END,
         Reason.OVERPRICED,
+        RunnerReason.NO_DEVICE,
+        RunnerReason.DEVICE_UNSUPPORTED,
+        RunnerReason.DEVICE_TOO_SMALL,
     }
 )
 
@@ -141,7 +145,7 @@ def boot_trouble(machine: Machine, now: float, boot_s: float) -> tuple[AnyReason
         case InstanceStatus.HOST_FAILED:
             return Reason.HOST_FAILED, detail
         case InstanceStatus.ENDED:
-            return Reason.MACHINE_GONE, detail or "it was stopped"
+            return Reason.STOPPED, detail or "it was stopped"
         case InstanceStatus.OFFLINE if now - (machine.status_at or now) > OFFLINE_S:
             return Reason.MACHINE_GONE, "its host is offline"
     boot = machine.boot

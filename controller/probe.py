@@ -19,7 +19,7 @@ from controller.errors import BadVideo, ControllerError
 from remote_runner.protocol import Facts, ProtocolError, Reason, from_json
 
 _ANSWER_LIMIT = 1 << 20
-_SLOWEST_BYTES_S = 2e6
+_SLOWEST_BYTES_S = 250e3
 
 
 #: Either :func:`probe` or, in tests, something that answers at once.
@@ -37,7 +37,7 @@ class Limits:
     max_bytes: int
     max_seconds: float
     timeout_s: float = 120.0
-    """Of a file here; what is behind a URL may take longer by ``max_bytes`` at 2 MB/s."""
+    """Of a file here; what is behind a URL may take longer by ``max_bytes`` at 250 kB/s."""
 
 
 async def probe(source: Path | str, limits: Limits) -> Facts:
@@ -66,6 +66,8 @@ async def probe(source: Path | str, limits: Limits) -> Facts:
             answer = await _read_answer(process.stdout)
             code = await process.wait()
     except TimeoutError:
+        if is_url:
+            raise ProbeError(f"it could not be read in {timeout_s:.0f} s") from None
         raise BadVideo(Reason.PROBE_LIMIT, f"no answer in {timeout_s:g} s") from None
     finally:
         if process.returncode is None:

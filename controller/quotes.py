@@ -14,6 +14,10 @@ from controller.store import Store
 
 _KEEP_S = 30.0
 """The provider allows ten searches a minute."""
+_KEEP_NONE_S = 120.0
+_KEEP_WHOLE_S = 900.0
+_TAKEN_S = 120.0
+"""A machine that was rented goes on to be shown for a while."""
 _DISK_STEP_GB = 20.0
 
 
@@ -33,7 +37,8 @@ class Quotes:
         self._settings = settings
         self._clock = clock
         self._answers: dict[Need, tuple[float, list[Offer]]] = {}
-        self._taken: set[str] = set()
+        self._taken: dict[str, float] = {}
+        """When a physical machine was rented or lost to others."""
 
     def wish(self, job: Job) -> Wish:
         """What a job asks of a machine; of one's own computer nothing is asked."""
@@ -45,7 +50,10 @@ class Quotes:
         wish = market.wish_for(job, self._settings, policy.lifetime_s(self._settings))
         # jobs of about one size share an answer of the market
         disk_gb = -(-wish.need.disk_gb // _DISK_STEP_GB) * _DISK_STEP_GB
-        return dataclasses.replace(wish, need=dataclasses.replace(wish.need, disk_gb=disk_gb))
+        failed_on = self._store.machines.hosts_of(job.id)
+        return dataclasses.replace(
+            wish, need=dataclasses.replace(wish.need, disk_gb=disk_gb), avoid=failed_on
+        )
 
     async def market(self, job: Job, *, whole: bool = False) -> Market:
         """Offers judged for a job, the best first; ``whole`` shows those above the cap as well.
@@ -56,16 +64,18 @@ class Quotes:
         if not self._provider.rents:
             return market.accept_all(await self._offers(wish.need), wish)
         if not whole:
-            found = self._judge(job, wish, await self._offers(wish.need))
+            found = self._judge(job, wish, await self._offers(wish.need, _KEEP_S))
             if found.best:
                 return found
         need = Need(disk_gb=wish.need.disk_gb)
-        return self._judge(job, wish, await self._offers(need))
+        # an explanation does not have to be fresh, and searches are counted by the day
+        keep_s = _KEEP_S if whole else _KEEP_WHOLE_S
+        return self._judge(job, wish, await self._offers(need, keep_s))
 
     def take(self, offer: Offer) -> None:
         """An offer that was rented or is gone: not shown again until the market is asked anew."""
         if self._provider.rents:
-            self._taken.add(offer.machine_id or offer.id)
+            self._taken[offer.machine_id or offer.id] = self._clock()
 
     def _judge(self, job: Job, wish: Wish, offers: list[Offer]) -> Market:
         work = policy.work_name(job.task)
@@ -78,15 +88,16 @@ class Quotes:
             )
         return market.judge(offers, wish, seconds, self._store.bans.active())
 
-    async def _offers(self, need: Need) -> list[Offer]:
+    async def _offers(self, need: Need, keep_s: float = 0.0) -> list[Offer]:
         now = self._clock()
         at, offers = self._answers.get(need, (0.0, []))
-        if not self._provider.rents or now - at > _KEEP_S:
+        if not self._provider.rents or now - at > (
+            keep_s if offers else max(keep_s, _KEEP_NONE_S)
+        ):
             offers = await self._provider.offers(need)
             self._answers = {
-                n: kept for n, kept in self._answers.items() if now - kept[0] < _KEEP_S
+                n: kept for n, kept in self._answers.items() if now - kept[0] < _KEEP_WHOLE_S
             }
             self._answers[need] = (now, offers)
-            if self._provider.rents:
-                self._taken.clear()
+        self._taken = {name: at for name, at in self._taken.items() if now - at < _TAKEN_S}
         return [each for each in offers if (each.machine_id or each.id) not in self._taken]

@@ -149,6 +149,8 @@ class Attempt(_Record):
     status: Status | None
     reason: AnyReason | None
     detail: str
+    traffic_usd: float = 0.0
+    """What moving its input and result costs, and the image where it came first."""
     warnings: tuple[str, ...] = ()
     """Lines of its log that speak of errors; for people, they decide nothing."""
 
@@ -188,6 +190,9 @@ class Machine(_Record):
     host: str = ""
     """The physical machine, as the provider numbers it: what bans are kept by."""
     usd_per_hour: float
+    disk_gb: float = 0.0
+    gpu_ram_gb: float | None = None
+    """Memory of its card; None where it is not known."""
     usd_per_gb_down: float = 0.0
     usd_per_gb_up: float = 0.0
     traffic_usd: float = 0.0

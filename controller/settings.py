@@ -79,6 +79,8 @@ class Settings:
         return self.data_dir / "storage"
 
 
+_LONGEST_LIFE_S = 6 * 86400.0
+
 SECRET_NAMES = (
     "TELEGRAM_BOT_TOKEN",
     "VAST_API_KEY",
@@ -125,10 +127,16 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         **_b2(reader, needed=storage == "s3"),
         **_webhook(reader),
         "image": env.get("NOXFVR_IMAGE", IMAGE),
-        "git_url": env.get("NOXFVR_GIT_URL", ""),
+        "git_url": reader.url("NOXFVR_GIT_URL", ""),
         "git_ref": env.get("NOXFVR_GIT_REF", ""),
         "secrets": tuple(env[name] for name in SECRET_NAMES if name in env),
     }
+    life_s = float(settings["job_timeout_s"]) + float(settings["idle_s"])  # type: ignore[arg-type]
+    if storage == "s3" and life_s > _LONGEST_LIFE_S:
+        reader.problems.append(
+            "NOXFVR_JOB_TIMEOUT and NOXFVR_IDLE_S must be 6 days at most in all: the addresses "
+            "that a machine is given end after 7"
+        )
     if env.get("NOXFVR_GIT_URL") and not env.get("NOXFVR_GIT_REF"):
         reader.problems.append("NOXFVR_GIT_URL needs NOXFVR_GIT_REF: a tag or commit, so that "
                                "every machine runs the same")  # fmt: skip
@@ -227,6 +235,9 @@ class Reader:
         if value and "://" not in value:
             value = f"https://{value}"
         parts = urlsplit(value)
+        if "@" in parts.netloc:
+            self.problems.append(f"{name} must not hold a user name or password")
+            return ""
         is_local = parts.hostname in ("127.0.0.1", "localhost", "::1")
         if value and not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
             self.problems.append(f"{name} must be an https URL, not {value!r}")

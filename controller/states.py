@@ -73,10 +73,12 @@ class Reason(StrEnum):
     OVERPRICED = "overpriced"  #: it costs more than what was agreed to
     BOOT_TIMEOUT = "boot_timeout"  #: no first heartbeat
     NO_FRAMES = "no_frames"  #: alive, and not one frame finished
+    STOPPED = "stopped"  #: stopped from outside: outbid, no credit, taken back
     MACHINE_GONE = "machine_gone"  #: the machine or its runner ended unasked
     RENT_FAILED = "rent_failed"  #: no machine could be had
     NO_OFFER = "no_offer"  #: nothing to rent fits
     NO_CREDIT = "no_credit"  #: the rental account is empty
+    REFUSED = "refused"  #: the provider refuses the key, the image or the request
     BAD_RESULT = "bad_result"  #: what was uploaded is not what was reported
     SOURCE_GONE = "source_gone"  #: the input is no longer in storage
     STORAGE_FULL = "storage_full"  #: no space for the input or the result
@@ -144,6 +146,7 @@ RETRYABLE: frozenset[AnyReason] = frozenset(
         Reason.OVERPRICED,
         Reason.BOOT_TIMEOUT,
         Reason.NO_FRAMES,
+        Reason.STOPPED,
         Reason.MACHINE_GONE,
         Reason.BAD_RESULT,
         Reason.RENT_FAILED,

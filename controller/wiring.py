@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 _PRUNE_S = 60.0
 _TAKE_OVER_S = 1.0
 _UPLOAD_S = 6 * 3600.0
+_TELL_REST_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +168,23 @@ async def open_controller(
         yield controller
     finally:
         keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
-        await loops.watch.close()
-        if controller.reconciles:
-            await loops.webhook.tick()
-        await context.provider.close()
-        await context.storage.close()
-        context.store.close()
-        lock.release()
+        async with contextlib.AsyncExitStack() as ends:
+            ends.callback(lock.release)
+            ends.callback(context.store.close)
+            ends.push_async_callback(context.storage.close)
+            ends.push_async_callback(context.provider.close)
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+            await loops.watch.close()
+            if controller.reconciles:
+                await _tell_rest(loops.webhook)
+
+
+async def _tell_rest(webhook: Webhook) -> None:
+    """The last ends of this process; what is not accepted now is told by the next one."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_TELL_REST_S):
+            await webhook.tick()
 
 
 async def _keep(
@@ -185,7 +194,10 @@ async def _keep(
     while not _acquire(lock):  # noqa: ASYNC110 - another process's lock rings no bell
         await asyncio.sleep(_TAKE_OVER_S)
     controller.reconciles = True
-    await _remove_partial_uploads(context)
+    try:
+        await _remove_partial_uploads(context)
+    except StorageError as error:
+        log.warning("What a crash left of uploads stays for now: %s", error)
     await supervisor.run()
 
 
@@ -228,6 +240,8 @@ async def _remove_partial_uploads(context: Context) -> None:
     for path in incoming.glob("*") if incoming.is_dir() else ():
         if _is_stray(path.name, context):
             path.unlink(missing_ok=True)
+    if context.settings.storage != "folder":
+        return  # a bucket may have another deployment's uploads
     try:
         stored = await context.storage.entries("input/uploads/")
     except StorageError as error:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 #: The slowest that a remote file is read, and the slowest that its packets are counted.
-_REMOTE_BYTES_S, _REMOTE_CPU_BYTES_S = 2e6, 50e6
+_REMOTE_BYTES_S, _REMOTE_CPU_BYTES_S = 250e3, 50e6
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -212,7 +212,10 @@ def _tell_facts(options: argparse.Namespace, source: Path | RemoteFile) -> int:
     # what is far away takes the longer the larger it is
     far_bytes = 0 if isinstance(source, Path) else source.size
     restrain(
-        cpu_s=CPU_S + far_bytes / _REMOTE_CPU_BYTES_S, wall_s=WALL_S + far_bytes / _REMOTE_BYTES_S
+        cpu_s=CPU_S + far_bytes / _REMOTE_CPU_BYTES_S,
+        wall_s=WALL_S + far_bytes / _REMOTE_BYTES_S,
+        # a line that is slow says nothing about the file
+        late=Reason.TRANSFER_FAILED if far_bytes else Reason.PROBE_LIMIT,
     )
     try:
         facts = probe(source, limits)

@@ -28,6 +28,7 @@ GRACE_S = 8.0
 _LARGEST_GRANT = 256 << 10
 _GRANT_RETRY_S = 5.0
 _GRANT_TRIES = 12
+_RESULT_TRIES = 4
 
 
 def run(orders_url: str) -> int:
@@ -69,6 +70,7 @@ class Lifecycle:
         self._terminated = threading.Event()
         self._finished: set[tuple[str | None, int | None]] = set()
         self._grant_tries = 0
+        self._result_tries = 0
         self._busy_s = time.monotonic()
         self._feed = OrdersFeed(orders_url, lambda orders: watchdog.tighten(orders.deadline_at))
 
@@ -117,13 +119,33 @@ class Lifecycle:
         grant = self._read_grant(orders, grant_url)
         if grant is None:
             return
-        if transfer.exists(grant.result_seen_url or grant.result_url):
+        finished = self._is_finished(grant)
+        if finished is None:
+            return
+        if finished:
             log.info("attempt %s of %s was finished before", orders.attempt, orders.job)
             self._finished.add(key)
             return
         folder = self._work_dir / f"attempt-{grant.attempt}"
+        self._result_tries = 0
         carry_out(Attempt(grant, folder, self._reporter, lambda: self._why_stop(key)))
         self._finished.add(key)
+
+    def _is_finished(self, grant: Grant) -> bool | None:
+        """Whether its result is there; None if that is to be asked again.
+
+        Storage that never tells may be one that answers for an absent object like for a forbidden
+        one: then the work is done.
+        """
+        try:
+            return transfer.exists(grant.result_seen_url or grant.result_url)
+        except RunnerError as error:
+            self._result_tries += 1
+            log.warning("whether there is a result is not known: %s", error)
+            if self._result_tries >= _RESULT_TRIES:
+                return False
+            self._feed.wait(_GRANT_RETRY_S)
+            return None
 
     def _read_grant(self, orders: Orders, grant_url: str) -> Grant | None:
         """None if it must be tried again, or given up: without it no result can be written."""

@@ -18,19 +18,25 @@ WALL_S = 300.0
 MEMORY_BYTES = 3 << 30
 
 
-def restrain(*, cpu_s: float = CPU_S, wall_s: float = WALL_S, memory: int = MEMORY_BYTES) -> None:
+def restrain(
+    *,
+    cpu_s: float = CPU_S,
+    wall_s: float = WALL_S,
+    memory: int = MEMORY_BYTES,
+    late: Reason = Reason.PROBE_LIMIT,
+) -> None:
     """Bound memory, files, processor and wall time of this process, for good.
 
     Memory beyond the bound makes allocations fail; time beyond it ends the process with
-    ``probe_limit`` on standard output and exit code 1. Nothing can be written to a file, except
-    to standard output where that is one.
+    ``probe_limit``, for wall time ``late``, on standard output and exit code 1. Nothing can be
+    written to a file, except to standard output where that is one.
     """
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_AS, memory)
     _lower(resource.RLIMIT_NOFILE, 64)
     _lower(resource.RLIMIT_FSIZE, 1 << 20 if _writes_to_file() else 0)
     _lower(resource.RLIMIT_CPU, int(cpu_s) + 5)
-    threading.Thread(target=_watch, args=(cpu_s, wall_s), name="limits", daemon=True).start()
+    threading.Thread(target=_watch, args=(cpu_s, wall_s, late), name="limits", daemon=True).start()
 
 
 def _lower(what: int, value: int) -> None:
@@ -43,11 +49,12 @@ def _writes_to_file() -> bool:
     return any(stat.S_ISREG(os.fstat(each.fileno()).st_mode) for each in (sys.stdout, sys.stderr))
 
 
-def _watch(cpu_s: float, wall_s: float) -> NoReturn:
+def _watch(cpu_s: float, wall_s: float, late: Reason) -> NoReturn:
     """A thread and not a signal: handlers of Python wait until a long call into C returns."""
     end = time.monotonic() + wall_s
     while time.monotonic() < end and time.process_time() < cpu_s:
         time.sleep(0.1)
-    error = {"reason": Reason.PROBE_LIMIT, "detail": "looking into the file took too long"}
+    reason = Reason.PROBE_LIMIT if time.process_time() >= cpu_s else late
+    error = {"reason": reason, "detail": "looking into the file took too long"}
     os.write(sys.stdout.fileno(), (json.dumps({"error": error}) + "\n").encode())
     os._exit(1)

@@ -63,7 +63,11 @@ def fetch(url: str, path: Path, progress: Callable[[int], None] = lambda _: None
             shutil.copyfileobj(_Counted(reader, progress), writer, _CHUNK)
         return
     path.unlink(missing_ok=True)
-    repeat(url, lambda: _get_into(url, path, progress))
+    repeat(
+        url,
+        lambda: _get_into(url, path, progress),
+        gained=lambda: path.stat().st_size if path.exists() else 0,
+    )
 
 
 def put_bytes(url: str, data: bytes, *, attempts: int | None = None) -> None:
@@ -125,7 +129,7 @@ def put_parts(
 
 
 def exists(url: str) -> bool:
-    """Whether an object is there, as far as this URL may tell: one for writing may not.
+    """Whether an object is there; :class:`MachineError` where that cannot be told.
 
     It is asked for and not read: a URL that is signed for reading allows nothing else.
     """
@@ -133,7 +137,7 @@ def exists(url: str) -> bool:
         return path.exists()
     try:
         repeat(url, lambda: open_url(urllib.request.Request(url)).close())  # noqa: S310 - checked
-    except MachineError:
+    except NotThere:
         return False
     return True
 

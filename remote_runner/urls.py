@@ -6,9 +6,11 @@ library only. Plain ``http://`` is for servers on this machine.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import logging
 import random
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -30,6 +32,8 @@ FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 15.0
 
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
+_NETWORK = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EPIPE}
+_WORTH_BYTES = 1 << 20
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -64,12 +68,22 @@ def open_url(request: urllib.request.Request) -> Any:
     return opener.open(request, timeout=TIMEOUT_S)
 
 
-def repeat(url: str, once: Callable[[], T], attempts: int | None = None) -> T:
-    """Try again with growing delays what may be better later; say at once what will not be."""
+def repeat(
+    url: str,
+    once: Callable[[], T],
+    attempts: int | None = None,
+    gained: Callable[[], int] = lambda: 0,
+) -> T:
+    """Try again with growing delays what may be better later; say at once what will not be.
+
+    A try after which ``gained`` (bytes, say) has grown by a mebibyte does not count.
+    """
     attempts = attempts or ATTEMPTS
     delay_s = FIRST_DELAY_S
     what = ""
-    for attempt in range(1, attempts + 1):
+    attempt, before = 0, gained()
+    while attempt < attempts:
+        attempt += 1
         try:
             return once()
         except urllib.error.HTTPError as error:
@@ -84,12 +98,23 @@ def repeat(url: str, once: Callable[[], T], attempts: int | None = None) -> T:
         except TimeoutError:
             what = "timed out"
         except OSError as error:
-            raise from_os_error(error, "transferring") from None
+            if not _is_network(error):
+                raise from_os_error(error, "transferring") from None
+            what = _harmless(error)
+        if gained() - before >= _WORTH_BYTES:
+            attempt, before, delay_s = 0, gained(), FIRST_DELAY_S
         log.warning("%s: %s, attempt %d of %d", place(url), what, attempt, attempts)
         if attempt < attempts:
             time.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             delay_s = min(LONGEST_DELAY_S, delay_s * 2)
     raise MachineError(Reason.TRANSFER_FAILED, f"{place(url)}: {what}")
+
+
+def _is_network(error: OSError) -> bool:
+    """A connection that broke, in words of its own; a certificate that is wrong stays wrong."""
+    if isinstance(error, ssl.SSLError):
+        return not isinstance(error, ssl.SSLCertVerificationError)
+    return error.errno in _NETWORK
 
 
 class _Cautious(urllib.request.HTTPRedirectHandler):

@@ -59,7 +59,11 @@ def end_attempt(
         if machine:
             if policy.is_hosts_fault(reason):
                 store.bans.strike(machine.host, str(reason))
-            spent_usd = job.cost_usd + cost_usd(machine, closed, now)
+            spent_usd = job.cost_usd
+            if reason is Reason.RENT_FAILED:
+                store.machines.write_off(machine.id)  # there was nothing to pay for
+            else:
+                spent_usd += cost_usd(machine, closed, now)
             job = store.jobs.change(job, cost_usd=spent_usd) or job
             free_machine(context, machine)
         if job.state is JobState.RUNNING:
@@ -73,13 +77,8 @@ def free_machine(context: Context, machine: Machine) -> None:
 
 
 def cost_usd(machine: Machine, attempt: Attempt, now: float) -> float:
-    """What a machine cost from the assignment of an attempt until now.
-
-    The first attempt on it bears the traffic so far, with the image that was fetched.
-    """
-    usd = machine.usd_per_hour * (now - attempt.assigned_at) / 3600
-    is_first = attempt.assigned_at <= machine.created_at + 1
-    return usd + (machine.traffic_usd if is_first else 0.0)
+    """What an attempt cost: its machine from the assignment until now, and its traffic."""
+    return machine.usd_per_hour * (now - attempt.assigned_at) / 3600 + attempt.traffic_usd
 
 
 def _settle_job(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from enum import StrEnum
 
 from controller import policy
-from controller.errors import NoCredit, OfferGone, ProviderError, Unclear
+from controller.errors import BadImage, BadKey, NoCredit, ProviderError, StorageError, Unclear
 from controller.loops.context import Context, end_attempt
 from controller.loops.renting import Rent, assign, job_traffic_usd
 from controller.records import Attempt, Job, Machine
@@ -18,6 +19,17 @@ _RENTS_A_TICK = 4
 #: Credit below this is not worth a machine: it would be stopped in the middle of its work.
 LOW_CREDIT_USD = 0.10
 _CREDIT_S = 300.0
+_REFUSED_S = 300.0
+
+
+class Outcome(StrEnum):
+    """What became of an attempt to rent."""
+
+    RENTED = "rented"
+    NOT_THIS_JOB = "not_this_job"
+    """The next job may be luckier."""
+    NOTHING_NOW = "nothing_now"
+    """No job would be."""
 
 
 class RacedError(Exception):
@@ -34,6 +46,9 @@ class Place:
         self._rent = Rent(context)
         self._credit_at = 0.0
         self._credit: float | None = None
+        self._refusal = ""
+        self._refusals = 0
+        self._refused_until = 0.0
         self.renting: set[str] = set()
 
     async def tick(self) -> int:
@@ -43,27 +58,28 @@ class Place:
             if await self._place_on_warm(job):
                 placed += 1
             elif rents < _RENTS_A_TICK and self._has_room() and self._may_rent():
-                if await self._rent_for(job):
-                    placed += 1
-                    rents += 1
-                else:
-                    rents = _RENTS_A_TICK
+                match await self._rent_for(job):
+                    case Outcome.RENTED:
+                        placed += 1
+                        rents += 1
+                    case Outcome.NOTHING_NOW:
+                        rents = _RENTS_A_TICK
         return placed
 
     async def _place_on_warm(self, job: Job) -> bool:
         context = self._context
-        now = context.clock()
-        need_s = self._allowance_s(job)
         for machine in context.store.machines.select([MachineState.READY]):
-            if machine.retire_requested_at is not None or machine.expires_at < now + need_s:
+            if not self._suits(job, machine):
+                continue
+            traffic_usd = job_traffic_usd(context, job, machine)
+            if not self._fits_budget(job, traffic_usd):
                 continue
             try:
                 with context.store.transaction():
-                    assigned = assign(context, job, machine)
+                    assigned = assign(context, job, machine, traffic_usd=traffic_usd)
                     busy = context.store.machines.move(machine, MachineState.BUSY, idle_since=None)
                     if assigned is None or busy is None:
                         raise RacedError
-                    traffic_usd = job_traffic_usd(context, job, machine, with_image=False)
                     context.store.machines.charge_traffic(machine.id, traffic_usd)
             except RacedError:
                 continue
@@ -71,35 +87,47 @@ class Place:
             return True
         return False
 
+    def _suits(self, job: Job, machine: Machine) -> bool:
+        """Whether a machine that was rented for another job will do for this one."""
+        context = self._context
+        wish = context.quotes.wish(job)
+        ends_at = context.clock() + self._allowance_s(job)
+        if machine.retire_requested_at is not None or machine.expires_at < ends_at:
+            return False
+        memory = machine.gpu_ram_gb is None or wish.need.min_gpu_ram_gb <= machine.gpu_ram_gb
+        return memory and wish.need.disk_gb <= machine.disk_gb and machine.host not in wish.avoid
+
     def _has_room(self) -> bool:
         machines = self._context.store.machines.select()
         return len(machines) < self._context.settings.max_machines
 
-    async def _rent_for(self, job: Job) -> bool:
+    async def _rent_for(self, job: Job) -> Outcome:
         """Choose, commit, then pay: exactly one create call for one committed row."""
         context = self._context
-        refusal = await self._look_at_credit()
+        refusal = await self._look_at_account()
         if refusal:
             self._wait(job, *refusal)
-            return False
+            return Outcome.NOTHING_NOW
         try:
             market = await context.quotes.market(job)
         except (ProviderError, Unclear) as error:
             log.warning("No offers: %s", error)
-            return False
+            if isinstance(error, BadKey):
+                self._wait(job, Reason.REFUSED, str(error))
+            return Outcome.NOTHING_NOW
         if market.best is None:
             self._wait(job, Reason.NO_OFFER, market.explain(context.settings.max_price))
-            return False
+            return Outcome.NOT_THIS_JOB
         offer = market.best.offer
         machine = self._rent.new_machine(offer, job)
-        if not self._fits_budget(job, machine):
+        if not self._fits_budget(job, machine.reserved_usd):
             detail = f"${machine.reserved_usd:.2f} more would have to be reserved"
             self._wait(job, Reason.BUDGET, detail)
-            return False
+            return Outcome.NOT_THIS_JOB
         with context.store.transaction():
-            assigned = assign(context, job, machine, add=True)
+            assigned = assign(context, job, machine, add=True, traffic_usd=machine.traffic_usd)
         if assigned is None:
-            return True  # somebody was faster: look at the next job
+            return Outcome.NOT_THIS_JOB  # somebody was faster
         context.quotes.take(offer)
         self.renting.add(machine.id)
         try:
@@ -110,16 +138,22 @@ class Place:
         except Unclear as error:
             log.warning("Machine %s may or may not exist: %s", machine.id, error)
             self._record_created(machine.id, MachineState.UNKNOWN)
+        except StorageError as error:
+            # nothing was sent: the machine's orders could not be written
+            self._refused(machine, assigned[1], ProviderError(str(error)))
         else:
             log.info("Created instance %s on %s", instance, machine.name)
             self._record_created(machine.id, MachineState.BOOTING, instance=instance)
+            self._refusals = 0
         finally:
             self.renting.discard(machine.id)
-        return True
+        return Outcome.RENTED
 
-    async def _look_at_credit(self) -> tuple[Reason, str] | None:
-        """Why nothing may be rented now: the account is all but empty."""
+    async def _look_at_account(self) -> tuple[Reason, str] | None:
+        """Why nothing may be rented now: the account is all but empty, or was refused."""
         now = self._context.clock()
+        if now < self._refused_until:
+            return Reason.REFUSED, self._refusal
         if self._context.provider.rents and now - self._credit_at > _CREDIT_S:
             try:
                 self._credit = await self._context.provider.credit_usd()
@@ -131,10 +165,10 @@ class Place:
             return Reason.NO_CREDIT, f"${self._credit:.2f} left"
         return None
 
-    def _fits_budget(self, job: Job, machine: Machine) -> bool:
+    def _fits_budget(self, job: Job, usd: float) -> bool:
         midnight = self._context.clock() // 86400 * 86400
         return policy.fits_budget(
-            machine.reserved_usd,
+            usd,
             self._context.settings,
             spent_usd=job.cost_usd,
             committed_today_usd=self._context.store.machines.committed_usd(midnight),
@@ -154,10 +188,14 @@ class Place:
 
     def _refused(self, machine: Machine, attempt: Attempt, error: ProviderError) -> None:
         log.warning("Machine %s was refused: %s", machine.id, error)
+        now = self._context.clock()
         if isinstance(error, NoCredit):
-            self._credit, self._credit_at = 0.0, self._context.clock()
-        elif not isinstance(error, OfferGone):
-            log.error("The provider refuses to rent: %s", error)
+            self._credit, self._credit_at = 0.0, now
+        elif isinstance(error, (BadKey, BadImage)):
+            # no other offer would do better: the next try is a while away, and each one longer
+            self._refusal = str(error)
+            self._refused_until = now + min(3600.0, _REFUSED_S * 2**self._refusals)
+            self._refusals += 1
         store = self._context.store
         store.machines.request_retire(machine.id, Reason.RENT_FAILED)
         end_attempt(self._context, attempt, AttemptState.FAILED, Reason.RENT_FAILED, str(error))
@@ -175,7 +213,10 @@ class Place:
     def _record_created(self, machine_id: str, to: MachineState, **columns: str) -> None:
         machine = self._context.store.machines.get(machine_id)
         if machine and machine.state is MachineState.RENTING:
-            self._context.store.machines.move(machine, to, **columns)
+            # listings from before the answer say nothing about it
+            self._context.store.machines.move(
+                machine, to, absences=0, absent_since=None, **columns
+            )
 
     def _allowance_s(self, job: Job) -> float:
         context = self._context

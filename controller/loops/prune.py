@@ -6,6 +6,8 @@ import logging
 import shutil
 from pathlib import Path
 
+from ulid import ULID
+
 from controller.errors import ControllerError
 from controller.loops.context import Context
 from controller.mailbox import job_prefix, machine_prefix
@@ -23,6 +25,7 @@ _KEEP_LOGS_S = 14 * 86400.0
 _BUNDLES = "machines/bundles/"
 _KEEP_BUNDLES_S = 30 * 86400.0
 """A machine that starts meanwhile finds its own again or has it made anew."""
+_OLDEST_MACHINE_S = 8 * 86400.0
 _STALE_UPLOAD_S = 2 * 86400.0
 _LOOK_AT_UPLOADS_S = 3600.0
 
@@ -69,10 +72,10 @@ class Prune:
     async def _remove_jobs(self) -> int:
         now = self._context.clock()
         count = 0
-        for job in self._context.store.jobs.unpruned(now - _KEEP_DISCARDED_S):
-            discarded = job.started_at is None
-            if not discarded and job.ended_at and now - job.ended_at < KEEP_JOB_S:
-                continue
+        due = self._context.store.jobs.unpruned(
+            discarded_before=now - _KEEP_DISCARDED_S, ended_before=now - KEEP_JOB_S
+        )
+        for job in due:
             try:
                 await self._remove_job(job)
             except ControllerError as error:
@@ -99,8 +102,18 @@ class Prune:
         keys = [entry.key for entry in entries if not entry.key.startswith(_BUNDLES)]
         for machine_id in {key.split("/")[1] for key in keys}:
             machine = store.machines.get(machine_id)
-            if machine is None or machine.state is MachineState.GONE:
+            # one without a row may be another deployment's on the same bucket
+            ended = self._is_ancient(machine_id) if machine is None else machine.gone_at
+            if ended:
                 await self._context.storage.delete_prefix(machine_prefix(machine_id))
+
+    def _is_ancient(self, machine_id: str) -> bool:
+        """Whether a machine of that id (a ULID, which holds its time) must be gone by now."""
+        try:
+            age_s = self._context.clock() - ULID.from_str(machine_id).timestamp
+        except ValueError:
+            return False
+        return age_s > _OLDEST_MACHINE_S
 
     async def _abort_uploads(self) -> int:
         """What machines uploaded in parts and nobody finished: it is paid for and not listed."""

@@ -7,6 +7,7 @@ the database make it the job's result: an old attempt or a cancelled job cannot 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from fractions import Fraction
 
@@ -15,12 +16,14 @@ from controller.errors import BadVideo, NotStored
 from controller.loops.context import Context, cost_usd, free_machine
 from controller.mailbox import output_key
 from controller.probe import Limits, Prober, probe
-from controller.records import Attempt, Job
+from controller.records import Attempt, Job, Machine
 from controller.states import AttemptState, JobState
 from remote_runner.protocol import Facts, Result
 
 log = logging.getLogger(__name__)
 
+_AT_ONCE = 2
+"""Probes of results, each a process, at one time."""
 _EXTENSIONS = frozenset({"mp4", "mkv"})
 
 
@@ -30,6 +33,7 @@ class Publisher:
     def __init__(self, context: Context, *, prober: Prober = probe) -> None:
         self._context = context
         self._probe = prober
+        self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def publish(self, job: Job, attempt: Attempt, result: Result) -> str | None:
         """Publish, or say what is wrong with the result; None as well where it came too late."""
@@ -75,8 +79,9 @@ class Publisher:
             timeout_s=600,
         )
         try:
-            source = await self._context.storage.media_source(key)
-            found = await self._probe(source, limits)
+            async with self._gate:
+                source = await self._context.storage.media_source(key)
+                found = await self._probe(source, limits)
         except BadVideo as error:
             return f"the output cannot be read: {error}"
         return mismatch(job, found) or missing_streams(job, found, result)
@@ -99,7 +104,7 @@ class Publisher:
                 cost_usd=current.cost_usd + cost_usd(machine, newest, now),
             )  # fmt: skip
             free_machine(self._context, machine)
-            self._learn(job, result)
+            self._learn(job, machine, result)
         log.info("Job %s is done: %s", job.id, final_key)
         return True
 
@@ -115,11 +120,13 @@ class Publisher:
         if self._context.store.jobs.get(job.id).output_key != final_key:
             await self._context.storage.delete(final_key)
 
-    def _learn(self, job: Job, result: Result) -> None:
+    def _learn(self, job: Job, machine: Machine, result: Result) -> None:
         seconds = result.timings.get("processing", 0.0)
-        if seconds > 0 and result.device:
+        # offers are named as the provider names them, and a host does not choose its name
+        device = machine.name if self._context.provider.rents else result.device
+        if seconds > 0 and device:
             speed = policy.work_pixels(job.facts) / seconds
-            self._context.store.speeds.learn(result.device, policy.work_name(job.task), speed)
+            self._context.store.speeds.learn(device, policy.work_name(job.task), speed)
 
 
 def missing_streams(job: Job, found: Facts, result: Result) -> str | None:

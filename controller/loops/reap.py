@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
 
-from controller.errors import ProviderError, Unclear
+from controller.errors import ControllerError, ProviderError, Unclear
 from controller.labels import Label
 from controller.loops.context import Context, end_attempt
 from controller.providers.base import Instance, InstanceStatus
@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 #: More strangers under our own label than this point to a wrong database, not to leaks.
 _STRANGERS_AT_MOST = 3
+_KNOWN_S = 120.0
+"""How old a listing may be to rent by it, beside three of its intervals."""
+_LAST_LOOK_S = 600.0
+_DESTROY_S = 120.0
 _ROUNDING_USD = 0.0005
 """Prices of offers and of instances differ by so much for no reason."""
 _PROOF = 2
@@ -37,8 +41,14 @@ class Reap:
     def __init__(self, context: Context, *, renting: Collection[str]) -> None:
         self._context = context
         self._renting = renting
-        self.knows = False
-        """Whether the newest listing was complete: while it was not, nothing more is rented."""
+        self._deployment = context.store.deployment
+        self._known_at = float("-inf")
+
+    @property
+    def knows(self) -> bool:
+        """Whether it is known what exists: while it is not, nothing more is rented."""
+        known_s = self._context.clock() - self._known_at
+        return known_s <= _KNOWN_S + 3 * self._context.settings.poll_s
 
     async def tick(self) -> int:
         """How many machines were destroyed or found gone."""
@@ -46,25 +56,35 @@ class Reap:
         try:
             instances = await context.provider.instances()
         except (Unclear, ProviderError) as error:
-            self.knows = False
+            self._known_at = float("-inf")
             log.warning("The listing of machines is not known: %s", error)
             return 0
-        self.knows = True
+        self._known_at = context.clock()
         by_label: dict[str, list[Instance]] = defaultdict(list)
         for instance in instances:
             by_label[instance.label].append(instance)
         strangers = self._find_strangers(by_label)
         machines = context.store.machines.select()
         mended = await asyncio.gather(
-            *(self._mend(machine, by_label.get(machine.label, [])) for machine in machines)
+            *(self._mend_safely(machine, by_label.get(machine.label, [])) for machine in machines)
         )
         doomed = {each.id: each for each in mended if each}
         return await self._destroy(doomed, by_label, strangers)
 
+    async def _mend_safely(self, machine: Machine, instances: list[Instance]) -> Machine | None:
+        """One machine's trouble, storage that does not answer for instance, spares no other."""
+        try:
+            return await self._mend(machine, instances)
+        except ControllerError as error:
+            log.warning("Machine %s cannot be judged now: %s", machine.id, error)
+            return self._retire(machine.id)
+
     async def _mend(self, machine: Machine, instances: list[Instance]) -> Machine | None:
         """Bring one row up to what is listed; the machine where it is to be destroyed."""
+        if machine.id in self._renting:
+            return None
         noted = self._note_presence(machine, instances)
-        if noted is None or noted.id in self._renting:
+        if noted is None:
             return None
         machine = noted
         if machine.state in (MachineState.RENTING, MachineState.UNKNOWN):
@@ -80,7 +100,7 @@ class Reap:
             return store.machines.change(
                 machine, absences=machine.absences + 1, absent_since=since
             )
-        changes = _news(machine, instances[0], now)
+        changes = _news(machine, _own(machine, instances), now)
         if machine.absences:
             changes |= {"absences": 0, "absent_since": None}
         return store.machines.change(machine, **changes) if changes else machine
@@ -103,7 +123,7 @@ class Reap:
         elif machine.status == InstanceStatus.ENDED:
             # outbid, out of credit, or taken back by its host: it will not go on by itself
             detail = machine.status_detail or "it was stopped"
-            await self._lose(machine, Reason.MACHINE_GONE, detail)
+            await self._lose(machine, Reason.STOPPED, detail)
         elif self._is_overpriced(machine):
             detail = f"${machine.usd_per_hour:.3f}/hr is more than the cap"
             await self._lose(machine, Reason.OVERPRICED, detail)
@@ -124,7 +144,11 @@ class Reap:
         store = self._context.store
         store.machines.request_retire(machine.id, reason)
         attempt = store.attempts.open_on(machine.id)
-        if attempt is None or await self._has_result(attempt):
+        if attempt is None:
+            return
+        late = self._context.clock() > machine.expires_at + _LAST_LOOK_S
+        # a result is looked at first, though not for ever: a machine is never kept for it
+        if not late and await self._has_result(attempt):
             return
         with store.transaction():
             attempt = store.attempts.open_on(machine.id)
@@ -135,6 +159,10 @@ class Reap:
         try:
             return await self._context.mailbox.result(attempt) is not None
         except ProtocolError:
+            return False
+        except ControllerError as error:
+            # no storage keeps a machine alive that has to end
+            log.warning("Whether job %s has a result is not known: %s", attempt.job, error)
             return False
 
     def _retire(self, machine_id: str) -> Machine | None:
@@ -165,7 +193,8 @@ class Reap:
             | ({machine.instance} if machine.instance and not machine.destroyed_at else set())
             for machine in doomed.values()
         }
-        ids = set().union(*wanted.values(), (each.id for each in strangers))
+        twins = self._find_twins(by_label)
+        ids = set().union(*wanted.values(), twins, (each.id for each in strangers))
         gone = await self._destroy_all(ids)
         count = len(gone.intersection(each.id for each in strangers))
         for machine_id, machine in doomed.items():
@@ -186,36 +215,54 @@ class Reap:
             return 1
         return 0
 
+    def _find_twins(self, by_label: dict[str, list[Instance]]) -> set[str]:
+        """Further instances under the label of a machine that lives."""
+        found = set()
+        for machine in self._context.store.machines.select():
+            instances = by_label.get(machine.label, [])
+            if machine.state.is_live and machine.instance and len(instances) > 1:
+                found |= {each.id for each in instances} - {machine.instance}
+        return found
+
     def _find_strangers(self, by_label: dict[str, list[Instance]]) -> list[Instance]:
         """Instances of this deployment with no row, or with a row that is long gone."""
-        store = self._context.store
-        strangers = []
+        store, now = self._context.store, self._context.clock()
+        known, unknown = [], []
         for text, instances in by_label.items():
             label = Label.parse(text)
-            if label is None or label.deployment != store.deployment:
+            if label is None or label.deployment != self._deployment:
                 continue
             machine = store.machines.get(label.machine)
-            if machine is None or machine.state is MachineState.GONE:
-                strangers += instances
-        if len(strangers) > _STRANGERS_AT_MOST:
-            log.error("%d machines are ours and unknown: not touching them", len(strangers))
-            return []
-        for stranger in strangers:
+            if machine is None and now < label.expires_at + _LAST_LOOK_S:
+                unknown += instances
+            elif machine is None or machine.state is MachineState.GONE:
+                known += instances
+        if len(unknown) > _STRANGERS_AT_MOST:
+            log.error("%d machines are ours and unknown: not touching them", len(unknown))
+            unknown = []
+        for stranger in known + unknown:
             log.warning("Destroying %s, which no work claims", stranger.id)
-        return strangers
+        return known + unknown
 
     async def _destroy_all(self, ids: set[str]) -> set[str]:
         """The ids that the provider called gone."""
         if not ids:
             return set()
         try:
-            gone = await self._context.provider.destroy(sorted(ids))
-        except (Unclear, ProviderError) as error:
+            # what takes longer goes on with the next listing
+            async with asyncio.timeout(_DESTROY_S):
+                gone = await self._context.provider.destroy(sorted(ids))
+        except (Unclear, ProviderError, TimeoutError) as error:
             log.warning("%d instances are not proven destroyed: %s", len(ids), error)
             return set()
         if left := ids - gone:
             log.warning("Instances %s are not proven destroyed", ", ".join(sorted(left)))
         return gone
+
+
+def _own(machine: Machine, instances: list[Instance]) -> Instance:
+    """Of several under one label the one that was created for it."""
+    return next((each for each in instances if each.id == machine.instance), instances[0])
 
 
 def _news(machine: Machine, instance: Instance, now: float) -> dict[str, Any]:

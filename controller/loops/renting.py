@@ -35,8 +35,9 @@ class Rent:
         now = context.clock()
         machine_id = str(ULID())
         expires_at = now + policy.lifetime_s(context.settings)
+        wish = context.quotes.wish(job)
         traffic_usd = market.traffic_usd(
-            context.quotes.wish(job),
+            wish,
             usd_per_gb_down=offer.usd_per_gb_down,
             usd_per_gb_up=offer.usd_per_gb_up,
             with_image=True,
@@ -50,6 +51,8 @@ class Rent:
             instance=None,
             name=offer.name,
             host=offer.machine_id,
+            disk_gb=wish.need.disk_gb,
+            gpu_ram_gb=offer.gpu_ram_gb,
             usd_per_hour=offer.usd_per_hour,
             usd_per_gb_down=offer.usd_per_gb_down,
             usd_per_gb_up=offer.usd_per_gb_up,
@@ -83,13 +86,15 @@ class Rent:
             image=settings.image,
             disk_gb=need.disk_gb,
         )
+        self._need(machine)  # writing all that took a while
         return await context.provider.create(offer, launch)
 
     def _need(self, machine: Machine) -> Need:
         attempt = self._context.store.attempts.open_on(machine.id)
-        if attempt is None:
+        job = self._context.store.jobs.get(attempt.job) if attempt else None
+        if job is None or job.cancel_requested_at is not None:
             raise ProviderError("its job was given up before it was rented")
-        return self._context.quotes.wish(self._context.store.jobs.get(attempt.job)).need
+        return self._context.quotes.wish(job).need
 
     async def _first_script(self, machine: Machine, need: Need) -> str:
         context, settings = self._context, self._context.settings
@@ -131,7 +136,7 @@ class Rent:
 
 
 def assign(
-    context: Context, job: Job, machine: Machine, *, add: bool = False
+    context: Context, job: Job, machine: Machine, *, traffic_usd: float, add: bool = False
 ) -> tuple[Job, Attempt] | None:
     """Give a queued job to a machine, inside the caller's transaction; None if it was raced.
 
@@ -150,13 +155,14 @@ def assign(
         machine.expires_at,
         context.clock() + policy.BOOT_ALLOWANCE_S + context.settings.job_timeout_s,
     )
-    return moved, context.store.attempts.add(moved, machine.id, deadline_at)
+    return moved, context.store.attempts.add(moved, machine.id, deadline_at, traffic_usd)
 
 
-def job_traffic_usd(context: Context, job: Job, machine: Machine, *, with_image: bool) -> float:
+def job_traffic_usd(context: Context, job: Job, machine: Machine) -> float:
+    """What moving a next job's input and result costs on a machine that has its image."""
     return market.traffic_usd(
         context.quotes.wish(job),
         usd_per_gb_down=machine.usd_per_gb_down,
         usd_per_gb_up=machine.usd_per_gb_up,
-        with_image=with_image,
+        with_image=False,
     )

@@ -29,7 +29,7 @@ from remote_runner.protocol import MARKER
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 8
+_AT_ONCE = 4
 _A_TICK = 24
 """Machines whose log is fetched in one pass: of many, each has its turn."""
 _FOLLOWED = (MachineState.BOOTING, MachineState.READY, MachineState.BUSY, MachineState.RETIRING)

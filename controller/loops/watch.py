@@ -17,6 +17,9 @@ from remote_runner.protocol import Reason as RunnerReason
 log = logging.getLogger(__name__)
 
 _RESULT_S = 30.0
+_LOOK_AGAIN_S = 30.0
+_AT_ONCE = 32
+"""Machines looked at side by side: all of many at once would keep everything else waiting."""
 _WATCHED = (MachineState.BOOTING, MachineState.READY, MachineState.BUSY)
 
 
@@ -31,12 +34,16 @@ class Watch:
         """What each machine was last told by this process."""
         self._asked: dict[str, float] = {}
         """When each machine's result was last asked for."""
+        self._look_again: dict[str, float] = {}
+        """When a result that could not be checked may be looked at again."""
         self._hints: set[str] = set()
+        self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def tick(self) -> int:
         """How many machines were looked at."""
         machines = self._context.store.machines.select(_WATCHED)
-        await asyncio.gather(*(self._look_at(machine) for machine in machines))
+        self._forget({machine.id for machine in machines})
+        await asyncio.gather(*(self._take_turn(machine.id) for machine in machines))
         return len(machines)
 
     async def settle(self) -> None:
@@ -49,6 +56,19 @@ class Watch:
             task.cancel()
         await self.settle()
 
+    def _forget(self, watched: set[str]) -> None:
+        """What was remembered of machines that are watched no more."""
+        for memory in (self._ordered, self._asked, self._look_again):
+            for machine_id in memory.keys() - watched:
+                del memory[machine_id]
+        self._hints &= watched
+
+    async def _take_turn(self, machine_id: str) -> None:
+        async with self._gate:
+            machine = self._context.store.machines.get(machine_id)
+            if machine and machine.state in _WATCHED:
+                await self._look_at(machine)
+
     async def _look_at(self, machine: Machine) -> None:
         try:
             attempt = self._context.store.attempts.open_on(machine.id)
@@ -58,19 +78,25 @@ class Watch:
                 await self._look_at_boot(machine)
             await self._order(machine.id)
         except ControllerError as error:
-            # storage that does not answer says nothing about the machine
+            # storage that does not answer says nothing about the machine; the clock goes on
             log.warning("Machine %s cannot be looked at: %s", machine.id, error)
+            attempt = self._context.store.attempts.open_on(machine.id)
+            if attempt:
+                self._check_deadlines(self._context.store.jobs.get(attempt.job), attempt)
 
     async def _look_at_boot(self, machine: Machine) -> None:
         """A machine whose job was cancelled before it was up."""
         store, now = self._context.store, self._context.clock()
+        if machine.retire_requested_at is not None:
+            return
         if await self._context.mailbox.machine_status(machine):
             store.machines.move(machine, MachineState.READY, booted_at=now, idle_since=now)
             return
         trouble = await self._boot_trouble(machine)
         if trouble:
             log.warning("Machine %s: %s (%s)", machine.id, *trouble)
-            store.bans.strike(machine.host, str(trouble[0]))
+            if policy.is_hosts_fault(trouble[0]):
+                store.bans.strike(machine.host, str(trouble[0]))
             store.machines.request_retire(machine.id, trouble[0])
 
     async def _boot_trouble(self, machine: Machine) -> tuple[AnyReason, str] | None:
@@ -79,7 +105,8 @@ class Watch:
         if not provider.rents:
             late = now - machine.created_at > provider.boot_s
             return (Reason.BOOT_TIMEOUT, "no first sign of life") if late else None
-        if machine.running_at is not None:
+        if machine.instance is not None:
+            # also of one that no listing has shown to run: it may have failed in between
             boot = await self._context.mailbox.boot(machine)
             if boot and boot != machine.boot:
                 log.info("Machine %s: %s", machine.id, boot.phase)
@@ -102,7 +129,8 @@ class Watch:
             self._note_boot(machine)
             self._take(job, attempt, result)
             return
-        trouble = None if attempt.seen_at else await self._boot_trouble(machine)
+        starts = machine.booted_at is None and attempt.seen_at is None
+        trouble = await self._boot_trouble(machine) if starts else None
         if trouble and job.cancel_requested_at is None:
             self._give_up(attempt, *trouble)
         else:
@@ -171,15 +199,20 @@ class Watch:
             task.add_done_callback(lambda _: self._checking.pop(key, None))
 
     async def _publish(self, job: Job, attempt: Attempt, result: Result) -> None:
+        if self._context.clock() < self._look_again.get(attempt.machine, 0.0):
+            return
         try:
             complaint = await self._publisher.publish(job, attempt, result)
-        except ControllerError as error:
-            log.warning("The result of job %s cannot be looked at yet: %s", job.id, error)
-            if self._context.clock() > attempt.deadline_at:
+        except Exception as error:
+            if isinstance(error, ControllerError):
+                log.warning("The result of job %s cannot be looked at yet: %s", job.id, error)
+            else:
+                log.exception("The result of job %s could not be checked", job.id)
+            # a look can cost a download
+            now = self._context.clock()
+            self._look_again[attempt.machine] = now + _LOOK_AGAIN_S
+            if now > min(attempt.deadline_at, job.deadline_at):
                 self._give_up(attempt, Reason.TIMEOUT, "the result could not be looked at in time")
-            return
-        except Exception:
-            log.exception("The result of job %s could not be checked", job.id)
             return
         if complaint is not None:
             self._give_up(attempt, Reason.BAD_RESULT, complaint)
@@ -187,21 +220,30 @@ class Watch:
     def _check_time(self, job: Job, attempt: Attempt) -> None:
         """Requests to stop, deadlines and silence, in this order."""
         now, provider = self._context.clock(), self._context.provider
-        if job.cancel_requested_at is not None:
-            if now - job.cancel_requested_at > policy.CANCEL_S:
-                self._give_up(attempt, Reason.USER, "the runner did not stop in time")
-        elif now >= attempt.deadline_at or now >= job.deadline_at:
-            self._give_up(attempt, Reason.TIMEOUT, "the attempt ran out of time")
-        elif (
-            attempt.started_at and now - attempt.started_at > self._context.settings.job_timeout_s
-        ):
-            self._give_up(attempt, Reason.TIMEOUT, "the attempt ran longer than allowed")
-        elif attempt.seen_at is None:
+        if self._check_deadlines(job, attempt):
+            return
+        if attempt.seen_at is None:
             self._check_warm_start(attempt)
         elif now - attempt.seen_at > provider.silence_s:
             self._give_up(attempt, Reason.SILENT, f"no sign of life for {provider.silence_s:g} s")
         elif self._has_no_frames(job, attempt):
             self._give_up(attempt, Reason.NO_FRAMES, "not one frame was finished in time")
+
+    def _check_deadlines(self, job: Job, attempt: Attempt) -> bool:
+        """What no look at storage is needed for; whether the attempt is on its way out."""
+        now = self._context.clock()
+        if job.cancel_requested_at is not None:
+            if now - job.cancel_requested_at > policy.CANCEL_S:
+                self._give_up(attempt, Reason.USER, "the runner did not stop in time")
+            return True
+        if now >= attempt.deadline_at or now >= job.deadline_at:
+            self._give_up(attempt, Reason.TIMEOUT, "the attempt ran out of time")
+            return True
+        ran_s = now - attempt.started_at if attempt.started_at else 0.0
+        if ran_s > self._context.settings.job_timeout_s:
+            self._give_up(attempt, Reason.TIMEOUT, "the attempt ran longer than allowed")
+            return True
+        return False
 
     def _check_warm_start(self, attempt: Attempt) -> None:
         """A machine that is up takes a next job at its next look at its orders."""

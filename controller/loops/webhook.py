@@ -53,14 +53,16 @@ class Webhook:
         sent = 0
         while events := self._store.events.after(self._store.events.cursor(_CURSOR), 200):
             for event in events:
-                if event.kind in _ENDS and not await self._send(event):
-                    return sent
-                sent += event.kind in _ENDS
+                if event.kind in _ENDS:
+                    outcome = await self._send(event)
+                    if outcome is None:
+                        return sent
+                    sent += outcome
                 self._store.events.move_cursor(_CURSOR, event.id)
         return sent
 
-    async def _send(self, event: Event) -> bool:
-        """Whether the cursor may move on: accepted, or given up."""
+    async def _send(self, event: Event) -> bool | None:
+        """Whether it was accepted; None where it is to be tried again."""
         job = self._store.jobs.get(event.job)
         body = json.dumps(self._message(job, event), ensure_ascii=False).encode()
         try:
@@ -107,16 +109,16 @@ class Webhook:
             "ended_at": job.ended_at,
         }
 
-    def _failed(self, event: Event, why: str) -> bool:
+    def _failed(self, event: Event, why: str) -> bool | None:
         now = self._clock()
         if now - event.at > _GIVE_UP_S:
             log.error("The webhook was not told of job %s: %s", event.job, why)
-            return True
+            return False
         self._failures += 1
         wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (self._failures - 1))
         self._not_before = now + wait_s
         log.warning("The webhook did not accept job %s: %s", event.job, why)
-        return False
+        return None
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:

@@ -13,8 +13,6 @@ from controller.errors import RateLimited
 PATIENCE_S = 90.0
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 120.0
-#: A hold that the server asks for is believed for so long, then it is asked again.
-_LONGEST_HOLD_S = 900.0
 _WIDEST_S = 30.0
 _TINY_S = 1e-3
 #: Two requests that leave in time may arrive too close.
@@ -28,6 +26,8 @@ class Limit:
 
     interval_s: float
     burst: int = 1
+    longest_hold_s: float = 900.0
+    """A hold that the server asks for is believed for so long, then it is asked again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,7 @@ class Pace:
         self._state = _State(
             interval_s=limit.interval_s * _MARGIN, sent=deque(maxlen=max(1, limit.burst))
         )
+        self._longest_hold_s = limit.longest_hold_s
         self._narrowest_s = self._state.interval_s
         self._clock, self._sleep, self._random = clock, sleep, random
         self._turn = asyncio.Lock()
@@ -88,8 +89,9 @@ class Pace:
         else:
             state.interval_s = min(max(state.interval_s * 1.5, 0.5), _WIDEST_S)
         if hint.pause_s is not None:
-            pause_s = min(max(hint.pause_s, 1.0), _LONGEST_HOLD_S)
-        state.held_at, state.held_s = self._clock(), pause_s
+            pause_s = max(hint.pause_s, 1.0)
+        state.held_at = self._clock()
+        state.held_s = min(pause_s, self._longest_hold_s)
 
     def _wait_s(self) -> float:
         state, now = self._state, self._clock()

@@ -153,7 +153,7 @@ class VastProvider:
                 if instance is None:
                     raise Unclear("the listing has a row that is not understood")
                 found[instance.id] = instance
-            told_total = max(told_total, _total(page, len(found)))
+            told_total = max(told_total, _total(page))
             token = page.get("next_token")
             if not token:
                 break
@@ -218,9 +218,12 @@ class VastProvider:
         return gone
 
 
-def _total(page: dict[str, Any], otherwise: int) -> int:
+def _total(page: dict[str, Any]) -> int:
+    """How many there are in all: a page that does not tell proves nothing."""
     total = page.get("total_instances")
-    return total if isinstance(total, int) and not isinstance(total, bool) else otherwise
+    if not isinstance(total, int) or isinstance(total, bool):
+        raise Unclear("the listing does not tell how many instances there are")
+    return total
 
 
 def _is_done(answer: Answer) -> bool:

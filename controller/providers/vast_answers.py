@@ -39,6 +39,7 @@ _OFFER_GONE = re.compile(r"no_such_ask|no longer available|not available", re.I)
 _TOO_OFTEN = re.compile(r"api requests too frequent", re.I)
 _QUEUED = re.compile(r"state change queued", re.I)
 _OWN_TEXT = re.compile(r"error \d{3}/\d+: ")
+_KNOWN = (_AUTH, _CREDIT, _OFFER_GONE, _TOO_OFTEN, _OWN_TEXT)
 _THRESHOLD = re.compile(r"threshold\s*=\s*(\d+(?:\.\d+)?)")
 _URL_QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")
 
@@ -177,12 +178,13 @@ def one_line(text: str, limit: int = 200) -> str:
 def _is_definite(answer: Answer) -> bool:
     if _QUEUED.search(answer.words):
         return False
+    known = answer.status in (401, 403) or bool(answer.slug) or any(each.search(answer.words) for each in _KNOWN)
     if answer.body is not None and 200 <= answer.status < 300:
-        return answer.body.get("success") is False
+        return answer.body.get("success") is False and known
     typed = 400 <= answer.status < 500 and answer.status not in _INDEFINITE_4XX
     if answer.body is None:
         return typed and bool(_OWN_TEXT.match(answer.words))
-    return typed and bool(answer.slug or answer.words)
+    return typed and known
 
 
 def _number(value: object) -> float | None:

@@ -48,9 +48,13 @@ class Route:
 
 SEARCH = Route(method="POST", path="/api/v0/bundles/", limit=Limit(interval_s=6.0, burst=10))
 CREATE = Route(method="PUT", path="/api/v0/asks/{id}/", limit=Limit(interval_s=4.5))
-LIST = Route(method="GET", path="/api/v1/instances/", limit=Limit(interval_s=1.0))
-DESTROY = Route(method="DELETE", path="/api/v0/instances/{id}/", limit=Limit(interval_s=3.0))
-DESTROY_MANY = Route(method="DELETE", path="/api/v0/instances/", limit=Limit(interval_s=3.0))
+LIST = Route(
+    method="GET", path="/api/v1/instances/", limit=Limit(interval_s=1.0, longest_hold_s=60.0)
+)
+#: Whatever the server asks for, an end is asked for again within a minute.
+_ENDS = Limit(interval_s=3.0, longest_hold_s=60.0)
+DESTROY = Route(method="DELETE", path="/api/v0/instances/{id}/", limit=_ENDS)
+DESTROY_MANY = Route(method="DELETE", path="/api/v0/instances/", limit=_ENDS)
 #: No limits are documented of these two.
 REQUEST_LOGS = Route(
     method="PUT", path="/api/v0/instances/request_logs/{id}/", limit=Limit(interval_s=0.2)
@@ -233,7 +237,8 @@ class VastApi:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = self._new_session(aiohttp.TCPConnector(limit=8))
+            # more than are ever asked at once: a slow log must not keep a destroy waiting
+            self._session = self._new_session(aiohttp.TCPConnector(limit=32))
         return self._session
 
     def _new_session(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ulid import ULID
 
-from controller.errors import BadPath, NotStored, StorageError, StorageFull
+from controller.errors import BadPath, NotStored, StorageError, StorageFull, TooLarge
 from controller.storage.base import Entry
 from controller.storage.keys import check_key
 
@@ -47,7 +47,7 @@ class FolderStorage:
         with _translated(key), self._path(key).open("rb") as file:
             data = file.read(limit + 1)
         if len(data) > limit:
-            raise StorageError(f"{key} is larger than {limit} bytes")
+            raise TooLarge(f"{key} is larger than {limit} bytes")
         return data
 
     async def write(self, key: str, data: bytes) -> None:

@@ -13,7 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from controller.errors import BadPath, StorageError
+from controller.errors import BadPath, StorageError, TooLarge
 from controller.storage import s3_bucket, s3_checks
 from controller.storage.base import Entry
 from controller.storage.keys import check_key
@@ -90,7 +90,7 @@ class S3Storage:
     async def read(self, key: str, *, limit: int = 1 << 20) -> bytes:
         data = await self._bucket.read(key, limit + 1)
         if len(data) > limit:
-            raise StorageError(f"{key} is larger than {limit} bytes")
+            raise TooLarge(f"{key} is larger than {limit} bytes")
         return data
 
     async def write(self, key: str, data: bytes) -> None:

@@ -80,7 +80,7 @@ class Parts:
             )
             return plain_etag(answer)
 
-        await self._carry_out(key, upload, math.ceil(size / part_bytes), put)
+        await self._carry_out(key, upload, size, math.ceil(size / part_bytes), put)
 
     async def copy(self, source: str, target: str, size: int) -> None:
         """An object too large to be copied at once."""
@@ -96,9 +96,9 @@ class Parts:
             )  # fmt: skip
             return plain_etag(answer["CopyPartResult"])
 
-        await self._carry_out(target, upload, math.ceil(size / _COPY_PART), put)
+        await self._carry_out(target, upload, size, math.ceil(size / _COPY_PART), put)
 
-    async def _carry_out(self, key: str, upload: str, count: int, put: _Part) -> None:
+    async def _carry_out(self, key: str, upload: str, size: int, count: int, put: _Part) -> None:
         async def take_turn(number: int) -> dict[str, Any]:
             async with self._turns:
                 return {"PartNumber": number, "ETag": await put(number)}
@@ -111,7 +111,7 @@ class Parts:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-            await self._complete(key, upload, parts)
+            await self._complete_once(key, size, upload, parts)
         except BaseException:
             # what stays after all is dropped with the old uploads
             with contextlib.suppress(Exception):
@@ -120,11 +120,9 @@ class Parts:
 
     async def _complete_one(self, key: str, size: int, uploads: list[str]) -> str:
         for upload in uploads:
-            parts = await self._listed(key, upload)
-            numbers = [part["PartNumber"] for part in parts]
-            if numbers == list(range(1, len(parts) + 1)) and size == sum(
-                part["Size"] for part in parts
-            ):
+            # parts beyond may be left from an earlier, larger try of the same upload
+            parts = _first_parts(await self._listed(key, upload), size)
+            if parts:
                 kept = [{"PartNumber": n["PartNumber"], "ETag": n["ETag"]} for n in parts]
                 await self._complete_once(key, size, upload, kept)
                 return upload
@@ -171,6 +169,18 @@ class Parts:
     async def _abort(self, key: str, upload: str) -> None:
         with contextlib.suppress(NotStored):  # it is gone already
             await self._bucket.ask(key, "abort_multipart_upload", Key=key, UploadId=upload)
+
+
+def _first_parts(parts: list[dict[str, Any]], size: int) -> list[dict[str, Any]]:
+    """The parts 1 to n that are ``size`` bytes together; none where there are no such."""
+    done = 0
+    for number, part in enumerate(parts, start=1):
+        if part["PartNumber"] != number:
+            return []
+        done += part["Size"]
+        if done == size:
+            return parts[:number]
+    return []
 
 
 def _read(path: Path, start: int, size: int) -> bytes:

@@ -146,12 +146,14 @@ class Jobs:
         )
         return [Job.from_row(row) for row in rows]
 
-    def unpruned(self, ended_before: float) -> list[Job]:
-        """Jobs that ended before and whose leftovers are still in storage."""
+    def unpruned(self, *, discarded_before: float, ended_before: float) -> list[Job]:
+        """Jobs whose leftovers may go: drafts that nobody started, and jobs that ended."""
         rows = self._db.rows(
-            "SELECT * FROM jobs WHERE ended_at < :before AND pruned_at IS NULL LIMIT 100",
-            before=ended_before,
-        )
+            """SELECT * FROM jobs WHERE pruned_at IS NULL
+                 AND ended_at < CASE WHEN started_at IS NULL THEN :discarded ELSE :ended END
+               ORDER BY ended_at LIMIT 100""",
+            discarded=discarded_before, ended=ended_before,
+        )  # fmt: skip
         return [Job.from_row(row) for row in rows]
 
     def is_source_wanted(self, job: Job) -> bool:
@@ -213,12 +215,14 @@ class Attempts:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def add(self, job: Job, machine: str, deadline_at: float) -> Attempt:
+    def add(self, job: Job, machine: str, deadline_at: float, traffic_usd: float = 0.0) -> Attempt:
         row = self._db.one(
-            """INSERT INTO attempts (job, number, machine, state, assigned_at, deadline_at)
-               VALUES (:job, :number, :machine, 'assigned', :now, :deadline_at) RETURNING *""",
+            """INSERT INTO attempts
+                 (job, number, machine, state, assigned_at, deadline_at, traffic_usd)
+               VALUES (:job, :number, :machine, 'assigned', :now, :deadline_at, :traffic_usd)
+               RETURNING *""",
             job=job.id, number=job.attempts, machine=machine, now=self._db.clock(),
-            deadline_at=deadline_at,
+            deadline_at=deadline_at, traffic_usd=traffic_usd,
         )  # fmt: skip
         return Attempt.from_row(row)
 

@@ -24,8 +24,8 @@ class Machines:
         """Write before you pay: the row and its reservation, in the caller's transaction."""
         columns = (
             "id", "label", "provider", "state", "name", "host", "usd_per_hour",
-            "usd_per_gb_down", "usd_per_gb_up", "traffic_usd", "reserved_usd", "created_at",
-            "expires_at",
+            "disk_gb", "gpu_ram_gb", "usd_per_gb_down", "usd_per_gb_up", "traffic_usd",
+            "reserved_usd", "created_at", "expires_at",
         )  # fmt: skip
         self._db.run(
             f"""INSERT INTO machines ({", ".join(columns)})
@@ -83,7 +83,7 @@ class Machines:
         return int(row["orders_sequence"])
 
     def committed_usd(self, since: float) -> float:
-        """What machines cost or may cost, of those created since and of all that are not gone.
+        """What machines cost or may cost, of those that lived since; older ones count whole.
 
         An end that is not proven keeps its reservation, and the meter beyond it.
         """
@@ -95,7 +95,7 @@ class Machines:
         )
 
     def spent_usd(self, since: float) -> float:
-        """What machines have cost so far, of those created since and of all that are not gone."""
+        """What machines have cost so far, of those that lived since; older ones count whole."""
         return self._sum_usd(
             "usd_per_hour * (coalesce(gone_at, :now) - created_at) / 3600 + traffic_usd", since
         )
@@ -103,10 +103,29 @@ class Machines:
     def _sum_usd(self, term: str, since: float) -> float:
         row = self._db.one(
             f"""SELECT coalesce(sum({term}), 0) AS usd
-                FROM machines WHERE created_at >= :since OR gone_at IS NULL""",
+                FROM machines WHERE gone_at IS NULL OR gone_at >= :since""",
             now=self._db.clock(), since=since,
         )  # fmt: skip
         return float(row["usd"])
+
+    def hosts_of(self, job_id: str) -> frozenset[str]:
+        """Physical machines on which attempts of a job have ended."""
+        rows = self._db.rows(
+            """SELECT DISTINCT m.host FROM attempts a JOIN machines m ON m.id = a.machine
+               WHERE a.job = :job AND m.host != '' AND a.ended_at IS NOT NULL
+                 AND a.reason NOT IN ('rent_failed', 'stopped')""",
+            job=job_id,
+        )
+        return frozenset(row["host"] for row in rows)
+
+    def write_off(self, machine_id: str) -> None:
+        """A machine that was never made costs nothing and reserves nothing."""
+        with self._db.transaction():
+            self._db.run(
+                """UPDATE machines SET usd_per_hour = 0, traffic_usd = 0, reserved_usd = 0,
+                          version = version + 1 WHERE id = :id""",
+                id=machine_id,
+            )
 
     def charge_traffic(self, machine_id: str, usd: float) -> None:
         """Add traffic to what a machine cost; the reservation never falls below it."""

@@ -75,7 +75,12 @@ def test_a_fast_card_wins_where_the_work_is_long(job):
     )
     slow = make_offer(id="1", usd_per_hour=0.05, tflops=6.0, gpu_ram_gb=24.0)
     fast = make_offer(id="2", usd_per_hour=0.09, tflops=40.0, gpu_ram_gb=24.0)
-    assert judged(long, slow, fast).best.offer is fast
+    patient = Settings(provider="vast", job_timeout_s=10 * 86400, job_budget=100)
+    assert judged(long, slow, fast, settings=patient).best.offer is fast
+    hasty = judged(long, slow, fast, settings=Settings(provider="vast", job_budget=100))
+    assert {each.failed for each in hasty.ranked} == {(Filter.TIME,)}
+    poor = judged(long, slow, fast, settings=Settings(provider="vast", job_timeout_s=10 * 86400))
+    assert {each.failed for each in poor.ranked} == {(Filter.BUDGET,)}
 
 
 def test_an_empty_result_says_which_filter_removed_how_many_and_what_would_do(job):

@@ -63,7 +63,7 @@ async def test_nothing_is_rented_while_the_listing_is_unknown(rented):
     [
         (InstanceStatus.IMAGE_FAILED, Reason.IMAGE_FAILED),
         (InstanceStatus.HOST_FAILED, Reason.HOST_FAILED),
-        (InstanceStatus.ENDED, Reason.MACHINE_GONE),
+        (InstanceStatus.ENDED, Reason.STOPPED),
     ],
 )
 async def test_a_machine_that_cannot_start_is_given_up_at_once(rented, status, reason):
@@ -187,7 +187,7 @@ async def test_a_machine_that_was_stopped_in_the_middle_is_destroyed_and_the_job
     rented.provider.show(machine.instance, status=InstanceStatus.ENDED, detail="outbid")
     await pass_time(rented, 20)
     first = attempts(rented, job)[0]
-    assert (first.reason, first.detail) == (Reason.MACHINE_GONE, "outbid")
+    assert (first.reason, first.detail) == (Reason.STOPPED, "outbid")
     assert machine.instance in rented.provider.destroyed
 
 

@@ -50,7 +50,7 @@ REFUSALS = [
     (400, error("something_new", "whatever"), ProviderError),
     (404, error("no_such_instance", "not there"), ProviderError),
     (410, error("deprecated_endpoint", "use v1"), ProviderError),
-    (200, error(), ProviderError),
+    (200, error(), Unclear),
     (429, TOO_OFTEN, RateLimited),
     (429, f"{TOO_OFTEN}: endpoint threshold=4.5", RateLimited),
     (429, {"detail": f"{TOO_OFTEN} endpoint threshold=4.5"}, RateLimited),
@@ -142,3 +142,17 @@ def test_what_is_shown_of_an_answer_is_short_and_grants_nothing():
         'exec: "curl https://b.example/x?X-Amz-Signature=abc&y=1" \n failed ' + "z" * 999
     )
     assert "abc" not in shown and "\n" not in shown and len(shown) == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"success": False}),
+        (200, {"success": False, "msg": "timed out"}),
+        (400, {"msg": "upstream timed out"}),
+        (499, {"msg": "client closed the request"}),
+    ],
+)
+def test_words_that_are_not_the_apis_own_refuse_nothing(status, body):
+    answer = Answer.parse(status, json.dumps(body), {})
+    assert type(refusal(answer)) is Unclear

@@ -158,7 +158,9 @@ async def test_pages_without_end_are_given_up(script, provider):
 
     def serve(seen):
         number = next(numbers)
-        return 200, {"instances": [instance(number)], "next_token": f"t{number}"}
+        return 200, {
+            "instances": [instance(number)], "next_token": f"t{number}", "total_instances": 9999,
+        }  # fmt: skip
 
     script.on(LIST, serve)
     with pytest.raises(Unclear, match="400 pages"):

@@ -150,7 +150,7 @@ ONE_ALIVE = [
     ((404, {"error": "auth_error", "msg": "Invalid user key"}), BadKey),
     ((404, {"error": "not_found", "msg": "Session expired. Please log in again."}), BadKey),
     ((404, "<html>"), Unclear),
-    ((404, {"detail": "Not Found"}), ProviderError),
+    ((404, {"detail": "Not Found"}), Unclear),
     ((200, {"success": False, "error": "busy"}), ProviderError),
     ((200, {}), Unclear),
     ((200, "false"), Unclear),
