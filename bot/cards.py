@@ -134,6 +134,9 @@ def _draw_waiting(shot: Snapshot, tongue: Tongue, body: str) -> View:
 
 
 def _describe_queue(shot: Snapshot, tongue: Tongue) -> str:
+    if shot.job.waits_for:
+        reason = describe_reason(shot.job.waits_for, tongue)
+        return tongue("queued-waits", reason=reason)
     if shot.job.attempts and shot.job.not_before > shot.now:
         return tongue("queued-again")
     return tongue("queued-body", position=shot.position)

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -19,8 +20,10 @@ from typing import Any, NoReturn, TypeVar
 import click
 from ulid import ULID
 
-from bot.batch import Batch, as_item
+from bot.batch import Batch
 from bot.console import open_reporter
+from bot.overview import show_status
+from bot.rows import as_item
 from bot.terminal import (
     Order,
     UsageError,
@@ -28,13 +31,18 @@ from bot.terminal import (
     check_target,
     find_job,
     follow,
+    reap_machines,
     run_batch,
-    show_status,
     tongue,
 )
 from controller.errors import ControllerError, SettingsError, TooLate
 from controller.records import TERMINAL
-from controller.settings import Settings, load_settings, read_environment
+from controller.settings import (
+    Settings,
+    load_provider_settings,
+    load_settings,
+    read_environment,
+)
 from controller.wiring import configure_logging, open_controller
 from remote_runner import __version__
 from remote_runner.protocol import PRESETS, Mode, Task
@@ -116,7 +124,7 @@ def status(as_json: bool) -> None:
 
     async def show() -> None:
         async with open_controller(settings, only_look=True) as controller:
-            show_status(controller, as_json)
+            await show_status(controller, tongue(), as_json=as_json)
 
     _run(show())
 
@@ -178,6 +186,23 @@ def logs(job: str) -> None:
                 click.echo(line)
 
     _run(show())
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be destroyed.")
+@click.option("--deployment", metavar="ID", help="Whose machines; 8 characters.")
+def reap(dry_run: bool, deployment: str | None) -> None:
+    """Destroy rented machines that no work claims; exit 0 if none is left.
+
+    Of the deployment of the data directory, or of the one that is named; with neither, only
+    machines that should have ended themselves ten minutes ago. Needs VAST_API_KEY alone.
+    """
+    env = read_environment()
+    settings = _or_usage(lambda: load_provider_settings(env))
+    if deployment is not None and not re.fullmatch("[a-z0-9]{8}", deployment):
+        raise UsageError(f"{deployment}: a deployment is 8 lower-case letters and digits")
+    configure_logging(settings, level=logging.ERROR)
+    sys.exit(0 if _run(reap_machines(settings, deployment, dry_run=dry_run)) else 1)
 
 
 @main.command()

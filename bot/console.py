@@ -18,7 +18,8 @@ class Reporter(Protocol):
     """Told of everything in the order in which it happens."""
 
     def say(self, tag: str, text: str) -> None:
-        """One line: ``DIR``, ``LIST``, ``OK``, ``RUN``, ``MONITOR``, ``RESULT``, ``CLEANUP``."""
+        """One line: ``DIR``, ``LIST``, ``OK``, ``RUN``, ``MONITOR``, ``RESULT``, ``CLEANUP``,
+        ``SKIP``, ``PLAN``, ``OFFERS``, ``END``."""
 
     def warn(self, text: str) -> None: ...
 
@@ -85,7 +86,6 @@ class BarReporter:
             transient=True,
         )
         self._bars: dict[str, TaskID] = {}
-        self._progress.start()
 
     def say(self, tag: str, text: str) -> None:
         colour = {"OK": "green", "RESULT": "bold green", "RUN": "bold"}.get(tag, "cyan")
@@ -102,6 +102,7 @@ class BarReporter:
 
     def progress(self, name: str, status: Status) -> None:
         if name not in self._bars:
+            self._progress.start()  # not before: a question may have to be asked
             self._bars[name] = self._progress.add_task(name, total=None, fps=0.0)
         self._progress.update(
             self._bars[name],

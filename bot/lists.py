@@ -8,7 +8,7 @@ from aiogram.utils.formatting import Bold, Code, Text, as_list
 
 from bot.cards import find_share
 from bot.texts import Tongue, clean_name
-from bot.wording import show_name, show_task
+from bot.wording import describe_reason, show_name, show_task
 from controller.records import Job, Machine
 from controller.service import Controller
 from controller.states import JobState
@@ -33,11 +33,19 @@ def draw_status(controller: Controller, jobs: Sequence[Job], tongue: Tongue) -> 
     return as_list(Bold(tongue("status-title")), *lines)
 
 
-def draw_status_all(controller: Controller, jobs: Sequence[Job], tongue: Tongue) -> Text:
-    """Everybody's active jobs with their owners' ids, and the machines."""
+def draw_status_all(
+    controller: Controller, jobs: Sequence[Job], credit_usd: float | None, tongue: Tongue
+) -> Text:
+    """Everybody's active jobs with their owners' ids, the machines and the money.
+
+    ``credit_usd`` is None where it is not known.
+    """
     title = Bold(tongue("status-title-all", count=len(jobs)))
-    lines = _list_jobs(controller, jobs, tongue, owners=True)
-    return as_list(title, *lines, _describe_machines(controller.machines(), tongue))
+    lines: list[Text | str] = [*_list_jobs(controller, jobs, tongue, owners=True)]
+    lines += _list_machines(controller, tongue)
+    if controller.rents:
+        lines.append(_describe_money(controller.spent_today_usd(), credit_usd, tongue))
+    return as_list(title, *lines)
 
 
 def _list_jobs(
@@ -65,6 +73,8 @@ def _describe_job(controller: Controller, job: Job, tongue: Tongue, *, owners: b
 def _describe_state(controller: Controller, job: Job, tongue: Tongue) -> str:
     if job.cancel_requested_at is not None:
         return tongue("toast-cancelling")
+    if job.state is JobState.QUEUED and job.waits_for:
+        return tongue("status-waits", reason=describe_reason(job.waits_for, tongue))
     if job.state is JobState.QUEUED:
         return tongue("status-queued", position=controller.queue_position(job))
     if job.state is JobState.RUNNING:
@@ -74,16 +84,33 @@ def _describe_state(controller: Controller, job: Job, tongue: Tongue) -> str:
     return tongue(f"state-{job.state}")
 
 
-def _describe_machines(machines: Sequence[Machine], tongue: Tongue) -> str:
+def _list_machines(controller: Controller, tongue: Tongue) -> list[str]:
+    machines = controller.machines()
     if not machines:
-        return tongue("status-machines-none")
-    return tongue("status-machines", list="; ".join(_describe(each, tongue) for each in machines))
+        return [tongue("status-machines-none")]
+    lines = [tongue("status-machines", count=len(machines))]
+    lines += [_describe_machine(controller, each, tongue) for each in machines[:_SHOWN]]
+    if (more := len(machines) - _SHOWN) > 0:
+        lines.append(tongue("status-machines-more", count=more))
+    return lines
 
 
-def _describe(machine: Machine, tongue: Tongue) -> str:
+def _describe_machine(controller: Controller, machine: Machine, tongue: Tongue) -> str:
     name = clean_name(machine.name, 30)
     state = tongue(f"machine-{machine.state}")
     if machine.usd_per_hour <= 0:
         return tongue("status-machine", name=name, state=state)
-    money = tongue.money(machine.usd_per_hour)
-    return tongue("status-machine-paid", name=name, state=state, money=money)
+    return tongue(
+        "status-machine-paid",
+        name=name,
+        state=state,
+        price=tongue.money(machine.usd_per_hour),
+        money=tongue.money(controller.machine_usd(machine)),
+    )
+
+
+def _describe_money(spent_usd: float, credit_usd: float | None, tongue: Tongue) -> str:
+    spent = tongue.money(spent_usd)
+    if credit_usd is None:
+        return tongue("status-money-spent", spent=spent)
+    return tongue("status-money", spent=spent, credit=tongue.money(credit_usd))

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.errors import BadPath, StorageError, UserError
+from controller.errors import BadPath, UserError
 from controller.records import VIDEO_SUFFIXES, Job, Request
 from controller.service import Controller
 from remote_runner.protocol import Task
+
+#: Uploads of chats and of earlier commands; they are meant only where they are named.
+_UPLOADS = "input/uploads"
 
 
 class NoSuchSource(UserError):
@@ -35,6 +38,10 @@ class Source:
             return await controller.accept_local(request, path=self.path, task=task)
         return await controller.accept_stored(request, path=self.shown, task=task)
 
+    async def find_done(self, controller: Controller, task: Task) -> Job | None:
+        """An earlier job that made this of the same content; a local file is always new."""
+        return None if self.path else await controller.find_done(self.shown, task)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -42,23 +49,39 @@ class Found:
 
     given: str
     place: str
-    """``file``, ``folder`` or ``storage``."""
+    """``file``, ``folder``, or what people call the storage."""
     sources: Sequence[Source]
 
 
 async def find_sources(controller: Controller, given: str) -> Found:
-    """Local names first, then storage; :class:`NoSuchSource` where there is nothing."""
+    """Local names first, then storage; :class:`NoSuchSource` where there is nothing.
+
+    A storage that does not answer raises what it raises: nothing is known of the name then.
+    """
     local = _find_local(given)
     if local:
         return local
     try:
         keys = await controller.stored_videos(given)
-    except (BadPath, StorageError):
+    except BadPath as error:
+        if given.startswith("b2://"):
+            raise NoSuchSource(f"{given}: {error}") from None
         keys = []
+    if _UPLOADS not in given:
+        keys = [key for key in keys if not key.startswith(f"{_UPLOADS}/")]
     if not keys:
         raise NoSuchSource(f"{given}: no such file or folder, and nothing in storage either")
-    sources = [Source(shown=key, name=key.rpartition("/")[2], path=None) for key in keys]
-    return Found(given=given, place="storage", sources=sources)
+    sources = [
+        Source(shown=show_key(controller, key), name=key.rpartition("/")[2], path=None)
+        for key in keys
+    ]
+    return Found(given=given, place=controller.storage_name, sources=sources)
+
+
+def show_key(controller: Controller, key: str) -> str:
+    """A key as users write it: ``b2://bucket/key``, or the key where storage is a folder."""
+    settings = controller.settings
+    return f"b2://{settings.b2_bucket}/{key}" if settings.storage == "s3" else key
 
 
 def _find_local(given: str) -> Found | None:

@@ -15,8 +15,9 @@ from pathlib import Path
 import click
 from ulid import ULID
 
-from bot.batch import Batch, as_item, job_row
+from bot.batch import Batch
 from bot.console import open_reporter
+from bot.planning import ask, find_quotes, show_plan, show_ranking
 from bot.sources import NoSuchSource, find_sources
 from bot.texts import Texts, Tongue
 from controller.errors import ControllerError, NoSuchJob, TooLate
@@ -24,7 +25,7 @@ from controller.records import TERMINAL, Job
 from controller.service import Controller
 from controller.settings import Settings
 from controller.states import JobState
-from controller.wiring import open_controller
+from controller.wiring import open_controller, reap
 from remote_runner.protocol import Task
 
 _CANCEL_S = 60.0
@@ -50,34 +51,34 @@ class Order:
 
 
 async def run_batch(settings: Settings, order: Order) -> bool:
-    """Submit, ask, follow; whether every video was completed."""
+    """Submit, ask, follow; whether every video is completed, or was before."""
     check_target(order.json_file)
-    async with open_controller(settings) as controller:
-        if order.limits and not controller.reconciles:
+    # a dry run must not set loops going, which may rent for jobs of earlier commands
+    async with open_controller(settings, only_look=order.dry_run) as controller:
+        if order.limits and not (controller.reconciles or order.dry_run):
             raise UsageError(
                 "--max-price and --machines are limits of the process that rents, and that is "
                 "another one here: set NOXFVR_MAX_PRICE and NOXFVR_MAX_MACHINES there"
             )
-        follower = Batch(controller, open_reporter(order.json_file), tongue())
+        batch = Batch(controller, open_reporter(order.json_file), tongue())
         try:
-            await _submit(controller, follower, order)
-            if not follower.items:
-                follower.reporter.warn("Nothing to process")
+            await _submit(controller, batch, order)
+            if not batch.items:
+                batch.reporter.warn("Nothing to process")
                 return False
-            if order.dry_run or not await _is_wanted(controller, follower, order.yes):
-                _show_plan(controller, follower)
-                await follower.skip_all()
-                _write_rows(follower, order.json_file, 0.0)
-                return order.dry_run and not any(i.error for i in follower.items)
-            follower.start()
+            if not await _is_to_start(controller, batch, order):
+                await batch.skip_all()
+                _write_rows(batch, order.json_file)
+                return order.dry_run and batch.is_fine
+            batch.start()
         except BaseException:
-            follower.reporter.close()
+            batch.reporter.close()
             raise
-        return await follow(follower, order.json_file)
+        return await follow(batch, order.json_file)
 
 
-async def _submit(controller: Controller, follower: Batch, order: Order) -> None:
-    reporter = follower.reporter
+async def _submit(controller: Controller, batch: Batch, order: Order) -> None:
+    reporter = batch.reporter
     run = str(ULID())
     found = []
     for each in order.sources:
@@ -91,22 +92,40 @@ async def _submit(controller: Controller, follower: Batch, order: Order) -> None
         reporter.say("OK", f"Found {len(place.sources)} video files")
         for source in place.sources:
             try:
-                key = f"batch:{run}:{len(follower.items)}"
+                done = await source.find_done(controller, order.task)
+                if done:
+                    batch.add_done(source, done)
+                    continue
+                key = f"batch:{run}:{len(batch.items)}"
                 job = await source.accept(controller, key, tongue().language, order.task)
-                follower.add_job(source, job)
+                batch.add_job(source, job)
             except ControllerError as error:
-                follower.add_error(source, error)
+                batch.add_error(source, error)
 
 
-async def follow(follower: Batch, json_file: str | None) -> bool:
+async def _is_to_start(controller: Controller, batch: Batch, order: Order) -> bool:
+    """Say what it would take; whether to go on, with whatever fits."""
+    quotes = await find_quotes(controller, batch, whole=order.dry_run)
+    if order.dry_run:
+        show_plan(controller, batch, quotes)
+        show_ranking(controller.settings, batch, quotes)
+        return False
+    # a pipe has said what it wants by its arguments
+    if order.yes or not batch.open() or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    show_plan(controller, batch, quotes)
+    question = ask(batch, quotes, controller)
+    return await asyncio.to_thread(click.confirm, question, True)
+
+
+async def follow(batch: Batch, json_file: str | None) -> bool:
     """To the end; an interrupt cancels what goes on and still waits for its end."""
-    started = time.monotonic()
-    following = asyncio.ensure_future(follower.follow())
+    following = asyncio.ensure_future(batch.follow())
     loop = asyncio.get_running_loop()
 
     def interrupt() -> None:
-        follower.reporter.warn("Interrupted: cancelling what has not ended")
-        follower.cancel()
+        batch.reporter.warn("Interrupted: cancelling what has not ended")
+        batch.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
@@ -115,9 +134,9 @@ async def follow(follower: Batch, json_file: str | None) -> bool:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-        follower.reporter.close()
-    _write_rows(follower, json_file, time.monotonic() - started)
-    return all(item.status == "completed" for item in follower.items)
+        batch.reporter.close()
+    _write_rows(batch, json_file)
+    return batch.is_fine
 
 
 def check_target(json_file: str | None) -> None:
@@ -163,79 +182,32 @@ async def cancel_all(controller: Controller, jobs: Sequence[Job]) -> bool:
     return not late
 
 
-def show_status(controller: Controller, as_json: bool) -> None:
-    jobs = controller.jobs(limit=10_000 if as_json else 50)
-    items = [as_item(controller, job, n, tongue()) for n, job in enumerate(jobs, start=1)]
-    if as_json:
-        rows = [
-            {"job": job.id, **job_row(controller, item)}
-            for job, item in zip(jobs, items, strict=True)
-        ]
-        machines = [
-            {
-                "id": m.id,
-                "instance_id": m.instance,
-                "state": m.state,
-                "usd_per_hour": m.usd_per_hour,
-            }
-            for m in controller.machines()
-        ]
-        cost = sum(row["cost_usd"] for row in rows)
-        seconds = sum(row["seconds"] for row in rows)
-        document = {"results": rows, "cost_usd": cost, "seconds": seconds, "machines": machines}
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-        return
-    for job, item in zip(jobs, items, strict=True):
-        attempt = controller.attempt(job.id)
-        done = attempt.status if attempt and job.state is JobState.RUNNING else None
-        percent = f" {100 * done.done // done.total}%" if done and done.total else ""
-        error = f"  {item.error}" if item.error else ""
-        click.echo(f"{job.short_id}  {job.state:<9}{percent:>5}  {job.source_name}{error}")
-    for machine in controller.machines():
-        price = f"${machine.usd_per_hour:.3f}/hr"
-        click.echo(f"machine #{machine.instance}  {machine.state:<9}  {machine.name} @ {price}")
-    if not jobs:
-        click.echo("No jobs yet.")
-
-
-def _show_plan(controller: Controller, follower: Batch) -> None:
-    for item in follower.items:
-        if item.job:
-            expected = controller.estimate(item.job)
-            follower.reporter.say(
-                "PLAN",
-                f"{item.source.name}: {expected.width}x{expected.height}, "
-                f"{expected.frames_out} frames, about {expected.seconds:.0f} s",
-            )
-
-
-async def _is_wanted(controller: Controller, follower: Batch, yes: bool) -> bool:
-    """Ask where somebody can answer; a pipe has said what it wants by its arguments."""
-    if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return True
-    jobs = [item.job for item in follower.items if item.job]
-    if not jobs:
-        return True
-    estimates = [controller.estimate(job) for job in jobs]
-    seconds, usd = sum(e.seconds for e in estimates), sum(e.usd for e in estimates)
-    question = f"{len(jobs)} videos, about {seconds:.0f} s, ${usd:.2f}. Start?"
-    return await asyncio.to_thread(click.confirm, question, True)
-
-
-def _write_rows(follower: Batch, json_file: str | None, seconds: float) -> None:
+def _write_rows(batch: Batch, json_file: str | None) -> None:
     if json_file is None:
         return
-    rows = follower.rows()
     document = {
-        "results": rows,
-        "cost_usd": round(sum(row["cost_usd"] for row in rows), 6),
-        "seconds": round(seconds, 3),
+        "results": batch.rows(),
+        "cost_usd": round(batch.cost_usd(), 6),
+        "seconds": round(batch.seconds, 3),
     }
     text = json.dumps(document, ensure_ascii=False, indent=2)
     if json_file == "-":
         click.echo(text)
     else:
         Path(json_file).write_text(text + "\n", encoding="utf-8")
+
+
+async def reap_machines(settings: Settings, deployment: str | None, *, dry_run: bool) -> bool:
+    """A line for each machine that nothing claims; whether none of them is left."""
+    reaped = await reap(settings, deployment=deployment, dry_run=dry_run)
+    for each in reaped:
+        orphan = each.orphan
+        price = "" if orphan.usd_per_hour is None else f"  ${orphan.usd_per_hour:.3f}/hr"
+        ending = "  destroyed" if each.destroyed else "" if dry_run else "  not proven destroyed"
+        click.echo(f"#{orphan.instance}  {orphan.label}  {orphan.why}{price}{ending}")
+    if not reaped:
+        click.echo("No machine is left that nothing claims.")
+    return all(each.destroyed for each in reaped)
 
 
 def find_job(controller: Controller, job_id: str) -> Job:

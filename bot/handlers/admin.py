@@ -11,6 +11,7 @@ from aiogram.types import Message
 
 from bot.desk import Desk
 from bot.lists import draw_status_all
+from bot.overview import find_credit
 
 
 def make_router() -> Router:
@@ -26,7 +27,8 @@ def is_admin(_: Message, desk: Desk) -> bool:
 
 
 async def show_status(message: Message, desk: Desk) -> None:
-    """All active jobs with their owners, and the machines."""
+    """All active jobs with their owners, the machines and the money."""
     jobs = desk.controller.jobs(active=True, limit=1000)
-    text = draw_status_all(desk.controller, jobs, desk.tongue)
+    credit_usd = await find_credit(desk.controller) if desk.controller.rents else None
+    text = draw_status_all(desk.controller, jobs, credit_usd, desk.tongue)
     await message.answer(**text.as_kwargs())

@@ -84,6 +84,18 @@ async def test_a_web_link_is_a_button_and_no_preview(stage, texts):
     assert buttons(type("M", (), {"reply_markup": view.keyboard})) == ["Open the result"]
 
 
+async def test_a_large_result_in_a_bucket_comes_as_a_button_with_its_web_link(stage, monkeypatch):
+    link = "https://s3.example.com/output/clip.mp4?X-Amz-Signature=" + "k" * 400
+    monkeypatch.setattr(stage.house.storage, "link", lambda key: link)
+    monkeypatch.setattr(type(stage.settings), "upload_limit", 10)
+    await deliver(stage)
+    sent = stage.session.sent[-1]
+    assert stage.session.named("sendVideo") == []
+    assert link not in sent.text
+    ((button,),) = sent.reply_markup.inline_keyboard
+    assert button.url == link
+
+
 async def test_a_file_that_telegram_refuses_becomes_a_link(stage):
     stage.session.faults["sendVideo"].append(
         TelegramEntityTooLarge(method=None, message="Request Entity Too Large")

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.rented import Rented
 from tests.e2e.story import ROOT, SAMPLE
 from tests.runner.clips import make_clip
+from tests.standins.vast import make_offer
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -173,6 +175,42 @@ def test_the_doctor_finds_nothing_wrong_here_and_says_what_the_bot_lacks(tmp_pat
     broken = noxfvr(tmp_path / "data", "doctor", NOXFVR_DEVICE="gpu")
     assert broken.returncode == 1
     assert "NOXFVR_DEVICE must be one of" in broken.stdout
+
+
+@pytest.mark.slow
+async def test_the_doctor_looks_at_the_rental_account_and_the_bucket(tmp_path):
+    dear = make_offer(dph_base=0.4)
+    async with Rented(tmp_path, offers=[make_offer(dph_base=0.05), dear]) as world:
+        env = {"NOXFVR_WEBHOOK_URL": "http://127.0.0.1:9/hook/path-that-is-a-secret",
+               "NOXFVR_WEBHOOK_SECRET": "signs-the-webhook"}  # fmt: skip
+        code, output, errors = await world.noxfvr("doctor", **env)
+        assert code == 0, output + errors
+        assert "[OK  ] vast key: accepted" in output
+        assert "[OK  ] vast credit: $25.00" in output
+        assert "[OK  ] machines: 0 of this deployment, 0 on the account" in output
+        assert "[OK  ] market: 1 offers fit under $0.100/hr, the best: RTX 3060" in output
+        assert f"[OK  ] bucket: {world.b2.bucket} can be listed, read, written" in output
+        assert "[WARN] bucket lifecycle: no rule removes old versions" in output
+        assert "[WARN] webhook: 127.0.0.1 does not answer" in output
+        assert world.b2.keys() == []
+
+        world.vast.credit = 0.05
+        code, output, errors = await world.noxfvr("doctor", NOXFVR_MAX_PRICE="0.01", **env)
+        assert code == 1
+        assert "[FAIL] vast credit: $0.05: nothing will be rented" in output
+        assert "[FAIL] market: none of 2 offers fits under $0.010/hr: price 2" in output
+        broken = {"VAST_API_KEY": "x" * 40, "B2_SECRET": "y" * 40}
+        code, output, errors = await world.noxfvr("doctor", **broken, **env)
+        assert code == 1
+        assert "[FAIL] vast key: the key is not accepted" in output
+        assert "[FAIL] bucket: " in output
+        secrets = [
+            *world.account_secrets,
+            *broken.values(),
+            *env.values(),
+            "path-that-is-a-secret",
+        ]
+        assert [each for each in secrets if each in output + errors] == []
 
 
 @pytest.mark.slow
