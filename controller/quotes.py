@@ -17,7 +17,6 @@ _KEEP_S = 30.0
 _KEEP_NONE_S = 120.0
 _KEEP_WHOLE_S = 900.0
 _TAKEN_S = 120.0
-"""A machine that was rented goes on to be shown for a while."""
 _DISK_STEP_GB = 20.0
 
 
@@ -38,7 +37,7 @@ class Quotes:
         self._clock = clock
         self._answers: dict[Need, tuple[float, list[Offer]]] = {}
         self._taken: dict[str, float] = {}
-        """When a physical machine was rented or lost to others."""
+        """When others were faster at a physical machine."""
 
     def wish(self, job: Job) -> Wish:
         """What a job asks of a machine; of one's own computer nothing is asked."""
@@ -72,10 +71,10 @@ class Quotes:
         keep_s = _KEEP_S if whole else _KEEP_WHOLE_S
         return self._judge(job, wish, await self._offers(need, keep_s))
 
-    def take(self, offer: Offer) -> None:
-        """An offer that was rented or is gone: not shown again until the market is asked anew."""
-        if self._provider.rents:
-            self._taken[offer.machine_id or offer.id] = self._clock()
+    def note_taken(self, host: str) -> None:
+        """Somebody else was faster at a physical machine: it is not shown for a while."""
+        if host:
+            self._taken[host] = self._clock()
 
     def _judge(self, job: Job, wish: Wish, offers: list[Offer]) -> Market:
         work = policy.work_name(job.task)
@@ -100,4 +99,5 @@ class Quotes:
             }
             self._answers[need] = (now, offers)
         self._taken = {name: at for name, at in self._taken.items() if now - at < _TAKEN_S}
-        return [each for each in offers if (each.machine_id or each.id) not in self._taken]
+        ours = {machine.host for machine in self._store.machines.select() if machine.host}
+        return [each for each in offers if each.machine_id not in ours | self._taken.keys()]

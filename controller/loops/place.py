@@ -7,7 +7,15 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from controller import policy
-from controller.errors import BadImage, BadKey, NoCredit, ProviderError, StorageError, Unclear
+from controller.errors import (
+    BadImage,
+    BadKey,
+    NoCredit,
+    OfferGone,
+    ProviderError,
+    StorageError,
+    Unclear,
+)
 from controller.loops.context import Context, end_attempt
 from controller.loops.renting import Rent, assign, job_traffic_usd
 from controller.records import Attempt, Job, Machine
@@ -128,7 +136,6 @@ class Place:
             assigned = assign(context, job, machine, add=True, traffic_usd=machine.traffic_usd)
         if assigned is None:
             return Outcome.NOT_THIS_JOB  # somebody was faster
-        context.quotes.take(offer)
         self.renting.add(machine.id)
         try:
             await self._give_orders(machine, *assigned)
@@ -189,7 +196,9 @@ class Place:
     def _refused(self, machine: Machine, attempt: Attempt, error: ProviderError) -> None:
         log.warning("Machine %s was refused: %s", machine.id, error)
         now = self._context.clock()
-        if isinstance(error, NoCredit):
+        if isinstance(error, OfferGone):
+            self._context.quotes.note_taken(machine.host)
+        elif isinstance(error, NoCredit):
             self._credit, self._credit_at = 0.0, now
         elif isinstance(error, (BadKey, BadImage)):
             # no other offer would do better: the next try is a while away, and each one longer

@@ -178,7 +178,11 @@ def one_line(text: str, limit: int = 200) -> str:
 def _is_definite(answer: Answer) -> bool:
     if _QUEUED.search(answer.words):
         return False
-    known = answer.status in (401, 403) or bool(answer.slug) or any(each.search(answer.words) for each in _KNOWN)
+    known = (
+        answer.status in (401, 403)
+        or bool(answer.slug)
+        or any(each.search(answer.words) for each in _KNOWN)
+    )
     if answer.body is not None and 200 <= answer.status < 300:
         return answer.body.get("success") is False and known
     typed = 400 <= answer.status < 500 and answer.status not in _INDEFINITE_4XX

@@ -170,6 +170,7 @@ async def test_what_a_failed_runner_left_is_shown_where_the_provider_tells_nothi
         return None
 
     director.house.provider.logs = silence
+    director.house.provider.market = [make_offer(), make_offer(id="2", machine_id="m2")]
     director.acts = [act]
     await director.put("a.mp4")
     await director.run()

@@ -5,7 +5,7 @@ import hashlib
 from collections import deque
 from pathlib import Path
 
-from controller.errors import ProviderError, Unclear
+from controller.errors import OfferGone, Unclear
 from controller.providers.base import Instance, InstanceStatus, Offer
 from remote_runner.protocol import (
     Boot,
@@ -55,7 +55,7 @@ class ScriptedProvider:
         self.launches.append(launch)
         fault = self.create_faults.popleft() if self.create_faults else ""
         if fault == "refused":
-            raise ProviderError("the offer is gone")
+            raise OfferGone("the offer is gone")
         if fault != "lost_request":
             self._number += 1
             instance = Instance(id=f"i{self._number}", label=launch.label)

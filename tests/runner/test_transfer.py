@@ -89,7 +89,9 @@ def test_what_exists_is_asked_for_as_a_url_for_reading_allows(server):
     assert transfer.exists(server.url("result"))
     assert server.requests == {("GET", "result"): 3}
     server.failures["GET", "result"] = [403]
-    assert not transfer.exists(server.url("result"))
+    with pytest.raises(MachineError):  # neither a yes nor a no
+        transfer.exists(server.url("result"))
+    assert not transfer.exists(server.url("nothing"))
 
 
 def test_a_file_goes_up_in_parts_of_one_size(tmp_path, server, monkeypatch):
