@@ -18,7 +18,7 @@ help:
 	@echo "make test      the tests that take seconds each (a few minutes in all)"
 	@echo "make test-all  every test, the figures of the shipped models and the frame cost"
 	@echo "make check     format, lint, types and import rules"
-	@echo "make bench     what a frame costs beside a bare decode-scale-encode loop"
+	@echo "make bench     what a frame costs, and what the controller needs for 500 machines"
 	@echo "make bench-gpu the same on a CUDA device"
 	@echo "make eval      figures of the shipped models, image by image"
 	@echo "make sim SEEDS=A:B  the controller in virtual time, faults chosen by seeds"
@@ -44,6 +44,7 @@ check: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m tests.benchmarks.frame_cost
+	@$(BIN)/python -m tests.benchmarks.controller_load --minutes 10
 
 bench-gpu: $(READY)
 	@$(BIN)/python -m tests.benchmarks.frame_cost --device cuda

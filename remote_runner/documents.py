@@ -7,6 +7,7 @@ library only.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -44,7 +45,7 @@ def _build(kind: type[Any], raw: Any, where: str) -> Any:
         raise ProtocolError(f"{where}: an object is expected, not {type(raw).__name__}")
     if raw.get("version", VERSION) != VERSION:
         raise ProtocolError(f"{where}: version {raw['version']} is not {VERSION}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     values = {}
     for item in dataclasses.fields(kind):
         if item.name in raw:
@@ -52,6 +53,12 @@ def _build(kind: type[Any], raw: Any, where: str) -> Any:
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
             raise ProtocolError(f"{where}: {item.name} is missing")
     return kind(**values)
+
+
+@functools.cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """Resolving the names of annotations costs more than reading a document."""
+    return typing.get_type_hints(kind)
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

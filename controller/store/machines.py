@@ -113,7 +113,7 @@ class Machines:
         rows = self._db.rows(
             """SELECT DISTINCT m.host FROM attempts a JOIN machines m ON m.id = a.machine
                WHERE a.job = :job AND m.host != '' AND a.ended_at IS NOT NULL
-                 AND a.reason NOT IN ('rent_failed', 'stopped')""",
+                 AND a.reason != 'rent_failed'""",
             job=job_id,
         )
         return frozenset(row["host"] for row in rows)
