@@ -45,7 +45,7 @@ def _build(kind: type[Any], raw: Any, where: str) -> Any:
         raise ProtocolError(f"{where}: an object is expected, not {type(raw).__name__}")
     if raw.get("version", VERSION) != VERSION:
         raise ProtocolError(f"{where}: version {raw['version']} is not {VERSION}")
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type] # a class is hashable
     values = {}
     for item in dataclasses.fields(kind):
         if item.name in raw:

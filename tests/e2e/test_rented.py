@@ -179,7 +179,7 @@ async def test_an_error_on_the_instance_is_a_warning_and_the_job_goes_elsewhere(
         lines = output.decode()
         assert process.returncode == 0, lines + errors.decode()
         assert "[WARN] ERROR: Pipeline failed with exit code 1" in lines
-        assert "[WARN] Attempt 1: the machine went away; trying again" in lines
+        assert "[WARN] Attempt 1: the machine was stopped from outside; trying again" in lines
         (row,) = rows_of(world)
         assert (row["status"], row["attempts"]) == ("completed", 2)
         assert world.vast.alive() == []
@@ -200,8 +200,9 @@ def warned(world):
 
 @pytest.mark.slow
 async def test_a_job_that_takes_too_long_is_stopped_at_the_limit(tmp_path):
-    async with Rented(tmp_path, env={"NOXFVR_JOB_TIMEOUT": "6"}) as world:
-        path = make_clip(tmp_path / "long.mp4", count=1500, width=640, height=360)
+    offers = [make_offer(), make_offer()]
+    async with Rented(tmp_path, offers=offers, env={"NOXFVR_JOB_TIMEOUT": "6"}) as world:
+        path = make_clip(tmp_path / "long.mp4", count=500, width=320, height=180)
         world.b2.put("input/c1/long.mp4", path.read_bytes())
         code, output, _ = await world.noxfvr(
             "batch", "input/c1", "--json", str(tmp_path / "rows.json"), timeout_s=200
@@ -305,7 +306,7 @@ async def test_a_machine_whose_controller_is_dead_ends_itself_at_its_deadline(
     # in this process, so that the life of a machine can be seconds
     monkeypatch.setattr(policy, "BOOT_ALLOWANCE_S", 10.0)
     async with Rented(tmp_path) as world:
-        clip = make_clip(tmp_path / "long.mp4", count=1500, width=640, height=360)
+        clip = make_clip(tmp_path / "long.mp4", count=2000, width=160, height=90)
         world.b2.put("input/long.mp4", clip.read_bytes())
         settings = load_settings({**world.env, "NOXFVR_JOB_TIMEOUT": "4", "NOXFVR_IDLE_S": "1"})
         async with open_controller(settings, must_own=True) as controller:
