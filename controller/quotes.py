@@ -8,7 +8,7 @@ from collections.abc import Callable
 from controller import market, policy
 from controller.market import Market, Wish
 from controller.providers.base import Need, Offer, Provider
-from controller.records import Job
+from controller.records import Estimate, Job
 from controller.settings import Settings
 from controller.store import Store
 
@@ -18,6 +18,10 @@ _KEEP_NONE_S = 120.0
 _KEEP_WHOLE_S = 900.0
 _TAKEN_S = 120.0
 _DISK_STEP_GB = 20.0
+
+
+#: A card as it is to be had under most caps, for when the market has not been asked.
+_MIDDLING = Offer(id="", name="", usd_per_hour=0.0, tflops=12.0, down_mbps=300.0, up_mbps=100.0)
 
 
 class Quotes:
@@ -70,6 +74,20 @@ class Quotes:
         # an explanation does not have to be fresh, and searches are counted by the day
         keep_s = _KEEP_S if whole else _KEEP_WHOLE_S
         return self._judge(job, wish, await self._offers(need, keep_s))
+
+    def estimate(self, job: Job) -> Estimate:
+        """What a job would take, from what is known without asking: learned speeds, the offers
+        last seen, and where there are none a middling card at the full price of the cap."""
+        expected = policy.estimate(job.facts, job.task, self._store.speeds.known)
+        if not self._provider.rents:
+            return expected
+        wish = self.wish(job)
+        _, offers = self._answers.get(wish.need, (0.0, []))
+        best = self._judge(job, wish, offers or [_MIDDLING]).ranked[0]
+        usd = best.usd
+        if not offers:
+            usd = (market.START_S + best.seconds) / 3600 * self._settings.max_price
+        return dataclasses.replace(expected, seconds=market.START_S + best.seconds, usd=usd)
 
     def note_taken(self, host: str) -> None:
         """Somebody else was faster at a physical machine: it is not shown for a while."""

@@ -73,7 +73,7 @@ class Controller:
 
     def estimate(self, job: Job, task: Task | None = None) -> Estimate:
         """What a job would take, with another task where one is given."""
-        return policy.estimate(job.facts, task or job.task, self._store.speeds.known)
+        return self._quotes.estimate(dataclasses.replace(job, task=task or job.task))
 
     async def quote(self, job: Job, *, whole: bool = False) -> Market:
         """The machines to be had now, judged for a job: the best first, and why others are not.

@@ -228,6 +228,5 @@ class Place:
             )
 
     def _allowance_s(self, job: Job) -> float:
-        context = self._context
-        expected = policy.estimate(job.facts, job.task, context.store.speeds.known)
-        return policy.allowance_s(expected.seconds, context.settings)
+        expected = self._context.quotes.estimate(job)
+        return policy.allowance_s(expected.seconds, self._context.settings)

@@ -342,3 +342,15 @@ async def test_many_machines_end_in_one_call_and_a_foreign_label_is_left_alone(r
     await pass_time(rented, 60)
     assert list(rented.provider.alive) == ["other"]
     assert max(calls) == 8
+
+
+async def test_an_estimate_has_time_and_price_before_the_market_was_asked(rented):
+    job = await rented.draft()
+    unasked = rented.controller.estimate(job)
+    assert 300 < unasked.seconds < 400
+    assert 0 < unasked.usd <= 0.1 * unasked.seconds / 3600 + 1e-9
+    market = await rented.controller.quote(job)
+    asked = rented.controller.estimate(job)
+    assert asked.usd == market.best.usd
+    rented.store.speeds.learn("RTX 3060", "upscale:auto:x2", 1000.0)
+    assert rented.controller.estimate(job).seconds > 10_000
