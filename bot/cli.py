@@ -39,13 +39,14 @@ from controller.errors import ControllerError, SettingsError, TooLate
 from controller.records import TERMINAL
 from controller.settings import (
     Settings,
+    is_model,
     load_provider_settings,
     load_settings,
     read_environment,
 )
 from controller.wiring import configure_logging, open_controller
 from remote_runner import __version__
-from remote_runner.protocol import PRESETS, Mode, Task
+from remote_runner.protocol import MODELS, PRESETS, Mode, Task
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,8 @@ def batch(sources: Sequence[str], json_file: str | None, **options: Any) -> None
     """Process files, folders and storage paths; exit 0 only if all completed."""
     task = _task(options)
     settings = _settings()
+    if not is_model(task.model, may_be_file=settings.provider == "local"):
+        raise UsageError(f"--model {task.model}: choose one of {', '.join(MODELS)}")
     if options["max_price"] is not None:
         settings = dataclasses.replace(settings, max_price=options["max_price"])
     if options["machines"] is not None:

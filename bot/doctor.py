@@ -81,7 +81,12 @@ async def _check_runner() -> Finding:
     if code:
         remedy = "pip install 'noxfvr[runner]', or let make do it"
         return fail("runner", _last_line(output) or f"exit {code}", remedy)
-    facts = json.loads(output)["facts"]
+    try:
+        facts = json.loads(_last_line(output))["facts"]
+    except (ValueError, KeyError):
+        return fail(
+            "runner", "its answer is not understood", "install the runner anew: make clean"
+        )
     return ok("runner", f"reads video ({facts['codec']}, {facts['width']}x{facts['height']})")
 
 
@@ -92,7 +97,7 @@ async def _check_device(settings: Settings) -> Finding:
     code, output = await _run("-c", script)
     if code:
         return fail("device", _last_line(output) or f"exit {code}", "install PyTorch")
-    name = output.decode().strip()
+    name = _last_line(output)
     if name:
         return ok("device", name)
     if settings.device == "cuda":
@@ -120,16 +125,17 @@ async def _run(*arguments: str) -> tuple[int, bytes]:
         sys.executable,
         *arguments,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(120):
-            output, _ = await process.communicate()
+            output, errors = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
         return 124, b"no answer in 120 s"
-    return process.returncode or 0, output
+    # libraries warn there of what is no error
+    return process.returncode or 0, output if process.returncode == 0 else output + errors
 
 
 def _last_line(output: bytes) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.console import Reporter
+from controller.errors import StorageError
 from controller.machine_logs import new_lines, speaks_of_trouble
 from controller.records import TERMINAL, Attempt, Job, Machine
 from controller.service import Controller
 from controller.states import AttemptState, MachineState
+
+log = logging.getLogger(__name__)
 
 _CLEANUP_S = 300.0
 """What is not proven gone by then is said to be so; the loops of another process go on."""
@@ -135,7 +139,11 @@ class Fleet:
     async def _print_runner_log(self, job: Job, attempt: Attempt) -> bool:
         """What the runner put into storage; whether there was anything."""
         key = (attempt.job, attempt.number)
-        lines = await self._controller.logs(job.id, by=TERMINAL)
+        try:
+            lines = await self._controller.logs(job.id, by=TERMINAL)
+        except StorageError as error:
+            log.debug("The log of job %s cannot be read: %s", job.id, error)
+            return False
         self._print(new_lines(self._runner_lines.get(key, []), lines))
         self._runner_lines[key] = lines
         return bool(lines)

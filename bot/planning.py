@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
 from bot.batch import Batch
 from bot.rows import Item
-from controller.errors import ProviderError, Unclear
+from controller.errors import ProviderError, RateLimited, Unclear
 from controller.images import capabilities, parse_image_cuda
 from controller.market import START_S, Filter, Market, Ranked
-from controller.records import Estimate
+from controller.records import Estimate, Job
 from controller.service import Controller
 from controller.settings import Settings
 
+log = logging.getLogger(__name__)
+
+_TRIES = 3
+_PAUSE_S = 5.0
 _ROWS = 25
 _FITTING_ROWS = 12
 _HEADER = f"{'':>3}  {'GPU':<20} {'$/hr':>6} {'$/GB in':>8} {'out':>6} {'min':>5} {'$ job':>7}"
@@ -34,14 +40,26 @@ async def find_quotes(controller: Controller, batch: Batch, *, whole: bool) -> d
         if item.job is None:
             continue
         try:
-            market = await controller.quote(item.job, whole=whole)
+            market = await _ask_market(controller, item.job, whole=whole)
         except (ProviderError, Unclear) as error:
             await batch.refuse(item, f"the market cannot be asked: {error}")
             continue
         quotes[item.job.id] = market
-        if market.best is None:
+        # a machine that is rented already is not to be had, and may take the job all the same
+        if market.best is None and not controller.machines():
             await batch.refuse(item, market.explain(controller.settings.max_price))
     return quotes
+
+
+async def _ask_market(controller: Controller, job: Job, *, whole: bool) -> Market:
+    """A market that does not answer at once may do so in a moment."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await controller.quote(job, whole=whole)
+        except (RateLimited, Unclear) as error:
+            log.debug("No quote yet: %s", error)
+            await asyncio.sleep(_PAUSE_S)
+    return await controller.quote(job, whole=whole)
 
 
 def show_plan(controller: Controller, batch: Batch, quotes: Quotes) -> None:
@@ -53,12 +71,6 @@ def show_plan(controller: Controller, batch: Batch, quotes: Quotes) -> None:
             estimate = controller.estimate(item.job)
             line = describe_plan(estimate, best)
             batch.reporter.say("PLAN", f"{item.source.name}: {line}")
-            limit_s = controller.settings.job_timeout_s
-            if best and best.seconds > limit_s:
-                batch.reporter.warn(
-                    f"{item.source.name} takes longer than NOXFVR_JOB_TIMEOUT, "
-                    f"{limit_s / 60:.0f} min: it would be stopped then"
-                )
 
 
 def describe_plan(estimate: Estimate, best: Ranked | None) -> str:
@@ -134,33 +146,7 @@ def _draw_row(ranked: Ranked, settings: Settings, place: int) -> str:
 
 def describe_failure(failed: Filter, ranked: Ranked, settings: Settings) -> str:
     """A filter and what the offer has instead of what it asks."""
-    offer = ranked.offer
-    match failed:
-        case Filter.PRICE:
-            has = f"the cap is ${settings.max_price:.3f}"
-        case Filter.BANNED:
-            has = "it failed lately"
-        case Filter.GPUS:
-            has = str(offer.gpus)
-        case Filter.GPU_MEMORY:
-            has = _amount(offer.gpu_ram_gb, " GB")
-        case Filter.CAPABILITY:
-            has = f"{_release(offer.compute_capability)}{_image_range(settings)}"
-        case Filter.CUDA:
-            has = f"{_release(offer.cuda)}, the image has {parse_image_cuda(settings.image)}"
-        case Filter.CORES:
-            has = _amount(offer.cpu_cores)
-        case Filter.MEMORY:
-            has = _amount(offer.ram_gb, " GB")
-        case Filter.DISK:
-            has = _amount(offer.disk_gb, " GB")
-        case Filter.RELIABILITY:
-            has = _amount(offer.reliability)
-        case Filter.NETWORK:
-            has = f"{_amount(offer.down_mbps)} down, {_amount(offer.up_mbps)} up, Mbit/s"
-        case Filter.DURATION:
-            has = _amount(offer.duration_s and offer.duration_s / 3600, " h")
-    return f"{failed}: {has}"
+    return f"{failed}: {_SHORTCOMINGS[failed](ranked, settings)}"
 
 
 def _amount(value: float | None, unit: str = "") -> str:
@@ -182,3 +168,32 @@ def _image_range(settings: Settings) -> str:
 def _minutes(ranked: Ranked) -> int:
     """From the create call to the result."""
     return round((START_S + ranked.seconds) / 60)
+
+
+#: What an offer has, by the filter that it fails.
+_SHORTCOMINGS: Mapping[Filter, Callable[[Ranked, Settings], str]] = {
+    Filter.PRICE: lambda _, settings: f"the cap is ${settings.max_price:.3f}",
+    Filter.BANNED: lambda _r, _s: "it failed lately",
+    Filter.GPUS: lambda ranked, _: str(ranked.offer.gpus),
+    Filter.GPU_MEMORY: lambda ranked, _: _amount(ranked.offer.gpu_ram_gb, " GB"),
+    Filter.CAPABILITY: lambda ranked, settings: (
+        f"{_release(ranked.offer.compute_capability)}{_image_range(settings)}"
+    ),
+    Filter.CUDA: lambda ranked, settings: (
+        f"{_release(ranked.offer.cuda)}, the image has {parse_image_cuda(settings.image)}"
+    ),
+    Filter.CORES: lambda ranked, _: _amount(ranked.offer.cpu_cores),
+    Filter.MEMORY: lambda ranked, _: _amount(ranked.offer.ram_gb, " GB"),
+    Filter.DISK: lambda ranked, _: _amount(ranked.offer.disk_gb, " GB"),
+    Filter.RELIABILITY: lambda ranked, _: _amount(ranked.offer.reliability),
+    Filter.NETWORK: lambda ranked, _: (
+        f"{_amount(ranked.offer.down_mbps)} down, {_amount(ranked.offer.up_mbps)} up, Mbit/s"
+    ),
+    Filter.DURATION: lambda ranked, _: _amount(
+        ranked.offer.duration_s and ranked.offer.duration_s / 3600, " h"
+    ),
+    Filter.TIME: lambda ranked, settings: (
+        f"{_minutes(ranked)} min, NOXFVR_JOB_TIMEOUT is {settings.job_timeout_s / 60:.0f} min"
+    ),
+    Filter.BUDGET: lambda _, settings: f"more than ${settings.job_budget:.2f} would be reserved",
+}

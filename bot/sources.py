@@ -86,6 +86,10 @@ def show_key(controller: Controller, key: str) -> str:
 
 def _find_local(given: str) -> Found | None:
     path = Path(given)
+    try:
+        path.exists()
+    except OSError as error:
+        raise NoSuchSource(f"{given[:80]}: {error.strerror}") from None
     if path.is_dir():
         files = sorted(each for each in path.rglob("*") if _is_video(each))
         return Found(given=given, place="folder", sources=[_local(each) for each in files])

@@ -65,6 +65,7 @@ async def run_batch(settings: Settings, order: Order) -> bool:
             await _submit(controller, batch, order)
             if not batch.items:
                 batch.reporter.warn("Nothing to process")
+                _write_rows(batch, order.json_file)
                 return False
             if not await _is_to_start(controller, batch, order):
                 await batch.skip_all()

@@ -87,7 +87,7 @@ async def examine_provider(
         detail = f"{settings.vast_url} does not answer: {_safe(error, settings)}"
         return [fail("vast key", detail, "check the network and VAST_URL")]
     return [
-        ok("vast key", "accepted"),
+        ok("vast key", "accepted; whether it may rent is seen when it rents"),
         _judge_credit(credit),
         *await _examine_machines(provider, settings, deployment, now),
         await _examine_market(provider, settings),
@@ -228,7 +228,7 @@ def _judge_skew(skew_s: float) -> Finding:
 
 def _judge_lifecycle(has: bool | None) -> Finding:
     if has:
-        return ok("bucket lifecycle", "old versions are removed")
+        return ok("bucket lifecycle", "a rule removes old versions or unfinished uploads")
     detail = "no rule removes old versions and unfinished uploads, which cost money"
     if has is None:
         detail = "this key may not read the bucket's lifecycle rules"
@@ -238,7 +238,7 @@ def _judge_lifecycle(has: bool | None) -> Finding:
 
 def _judge_cors(allows: bool | None) -> Finding:
     if allows:
-        return ok("bucket CORS", "web pages may read results")
+        return ok("bucket CORS", "pages of some other sites may read results")
     detail = "this key may not read the bucket's CORS rules"
     if allows is not None:
         detail = (

@@ -28,7 +28,7 @@ from controller.errors import (
 )
 from controller.probe import Limits, Prober, probe
 from controller.records import VIDEO_SUFFIXES, Job, Request
-from controller.settings import Settings
+from controller.settings import Settings, is_model
 from controller.states import JobState
 from controller.storage.base import Storage
 from controller.store import Store
@@ -132,6 +132,8 @@ class Intake:
         """With the deployment's model where the task leaves it open; :class:`BadTask`."""
         task = task or Task()
         problems = task.problems()
+        if not is_model(task.model, may_be_file=self._settings.provider == "local"):
+            problems.append(f"there is no model {task.model[:60]!r}")
         if problems:
             raise BadTask("; ".join(problems), problem=problems[0])
         if task.model == "auto" and self._settings.model != "auto":

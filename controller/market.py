@@ -78,7 +78,7 @@ class Wish:
     max_seconds: float = float("inf")
     """How long the work may take on one machine."""
     max_usd: float = float("inf")
-    """What the job may still cost."""
+    """What may still be reserved for the job."""
     avoid: frozenset[str] = frozenset()
     """Machines on which it failed before."""
 
@@ -126,9 +126,8 @@ class Market:
         if not self.ranked:
             return "the market shows no offers at all"
         removed = ", ".join(f"{name} {count}" for name, count in self.removed().items())
-        line = (
-            f"none of {len(self.ranked)} offers fits under ${max_usd_per_hour:.3f}/hr: {removed}"
-        )
+        under = f" under ${max_usd_per_hour:.3f}/hr" if Filter.PRICE in self.removed() else ""
+        line = f"none of {len(self.ranked)} offers fits{under}: {removed}"
         other = self.cheapest_otherwise_fit
         if other is None:
             return line
@@ -220,7 +219,7 @@ def judge(
         ranked.append(
             Ranked(
                 offer=offer,
-                failed=_failed(offer, wish, banned, work_s, usd),
+                failed=_failed(offer, wish, banned, work_s, traffic),
                 seconds=work_s,
                 usd=usd,
             )
@@ -245,9 +244,11 @@ def accept_all(offers: Sequence[Offer], wish: Wish) -> Market:
 
 
 def _failed(
-    offer: Offer, wish: Wish, banned: Collection[str], seconds: float, usd: float
+    offer: Offer, wish: Wish, banned: Collection[str], seconds: float, traffic_usd: float
 ) -> tuple[Filter, ...]:
     need = wish.need
+    # a machine may live as long as it must be available: so much is reserved
+    reserved_usd = need.min_duration_s / 3600 * offer.usd_per_hour + traffic_usd
     checks = {
         Filter.PRICE: offer.usd_per_hour <= wish.max_usd_per_hour,
         Filter.BANNED: offer.machine_id not in banned and offer.machine_id not in wish.avoid,
@@ -264,7 +265,7 @@ def _failed(
         and _at_least(offer.up_mbps, MIN_MBPS / 4),
         Filter.DURATION: offer.duration_s is None or offer.duration_s >= need.min_duration_s,
         Filter.TIME: seconds <= wish.max_seconds,
-        Filter.BUDGET: usd <= wish.max_usd,
+        Filter.BUDGET: reserved_usd <= wish.max_usd,
     }
     return tuple(name for name, passed in checks.items() if not passed)
 

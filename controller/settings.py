@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from controller.errors import SettingsError
+from remote_runner.protocol import MODELS
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         ),
         "idle_s": reader.number("NOXFVR_IDLE_S", 120, low=0, high=86400),
         "max_machines": reader.whole("NOXFVR_MAX_MACHINES", 4, low=1, high=1000),
-        "model": env.get("NOXFVR_MODEL", "auto"),
+        "model": reader.model("NOXFVR_MODEL", "auto", may_be_file=provider == "local"),
         "device": reader.choice("NOXFVR_DEVICE", "auto", ("auto", "cuda", "cpu")),
         **_vast(reader, needed=provider == "vast"),
         **_b2(reader, needed=storage == "s3"),
@@ -143,6 +144,11 @@ def load_settings(env: Mapping[str, str]) -> Settings:
     if reader.problems:
         raise SettingsError(reader.problems)
     return Settings(**settings)  # type: ignore[arg-type]
+
+
+def is_model(name: str, *, may_be_file: bool) -> bool:
+    """Whether a model can be asked for: by name, or as a .pth file that is there."""
+    return name in MODELS or (may_be_file and name.endswith(".pth") and Path(name).is_file())
 
 
 def load_provider_settings(env: Mapping[str, str]) -> Settings:
@@ -241,6 +247,13 @@ class Reader:
         is_local = parts.hostname in ("127.0.0.1", "localhost", "::1")
         if value and not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
             self.problems.append(f"{name} must be an https URL, not {value!r}")
+        return value
+
+    def model(self, name: str, default: str, *, may_be_file: bool) -> str:
+        """A name of the catalog, or a file of this computer's that only it can read."""
+        value = self.env.get(name, default)
+        if not is_model(value, may_be_file=may_be_file):
+            self.problems.append(f"{name} must be one of {', '.join(MODELS)}, not {value!r}")
         return value
 
     def flag(self, name: str) -> bool:

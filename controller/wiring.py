@@ -340,12 +340,21 @@ async def reap(settings: Settings, *, deployment: str | None, dry_run: bool) -> 
     try:
         instances = await provider.instances()
         # after the listing: what was rented meanwhile is claimed, and not listed
-        _, claimed = read_claims(settings)
+        claimed = _claims_if_readable(settings) if deployment else read_claims(settings)[1]
         orphans = find_orphans(instances, deployment=wanted, claimed=claimed, now=time.time())
         proven = set() if dry_run else await end_orphans(provider, orphans)
     finally:
         await provider.close()
     return [Reaped(orphan=each, destroyed=each.instance in proven) for each in orphans]
+
+
+def _claims_if_readable(settings: Settings) -> frozenset[str]:
+    """Who names a deployment may have lost its database: then nothing is claimed by it."""
+    try:
+        return read_claims(settings)[1]
+    except DatabaseError as error:
+        log.warning("Nothing is spared for %s: %s", settings.data_dir, error)
+        return frozenset()
 
 
 def read_claims(settings: Settings) -> tuple[str | None, frozenset[str]]:

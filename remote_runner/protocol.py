@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from remote_runner.documents import VERSION, ProtocolError, from_json, to_json
-from remote_runner.task import PRESETS, Mode, Task, parse_fps, parse_size
+from remote_runner.task import MODELS, PRESETS, Mode, Task, parse_fps, parse_size
 
 __all__ = [
     "GREETING",
     "MARKER",
+    "MODELS",
     "NOTES",
     "PART_BYTES",
     "PRESETS",

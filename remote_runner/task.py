@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+#: Models that can be asked for by name; the runner's catalog has the same.
+MODELS = ("auto", "starter", "realesr-animevideov3", "realesr-general-x4v3")
+
 
 class Mode(StrEnum):
     """What is done to the video."""

@@ -22,7 +22,7 @@ from controller.storage.s3_bucket import Bucket, plain_etag
 from controller.storage.s3_download import hash_object, local_copy
 from controller.storage.s3_parts import Parts
 
-_SCHEME = "b2://"
+_SCHEMES = ("b2", "s3")
 #: As many parts as one upload of a machine may have: 64 × 5 GiB.
 _PARTS = 64
 _LARGEST_COPY = 5 * 10**9
@@ -64,8 +64,10 @@ class S3Storage:
     def parse(self, path: str) -> str:
         """``b2://bucket/key`` of this bucket, or a key."""
         key = path
-        if path.startswith(_SCHEME):
-            bucket, _, key = path.removeprefix(_SCHEME).partition("/")
+        scheme, found, rest = path.partition("://")
+        # phones begin a message with a capital letter
+        if found and scheme.lower() in _SCHEMES:
+            bucket, _, key = rest.partition("/")
             if bucket != self._name:
                 raise BadPath(f"{bucket[:60]!r} is not the bucket in use, {self._name!r}")
         check_key(key)

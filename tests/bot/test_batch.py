@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bot import fleet
+from bot import fleet, planning
 from bot.console import describe_progress
 from controller.errors import Unclear
 from controller.states import JobState
@@ -213,14 +213,19 @@ async def test_the_videos_that_do_fit_are_made_and_the_exit_tells_of_the_other(d
     assert any(line.startswith("vast.mp4: none of 1 offers fits") for line in lines)
 
 
-async def test_a_market_that_does_not_answer_starts_nothing(director, capsys):
+async def test_a_market_that_does_not_answer_starts_nothing(director, monkeypatch, capsys):
+    asked = []
+
     async def broken(need):
+        asked.append(need)
         raise Unclear("no answer in 60 s")
 
+    monkeypatch.setattr(planning, "_PAUSE_S", 0.01)
     director.house.provider.offers = broken
     await director.put("a.mp4")
     assert not await director.run()
     assert "a.mp4: the market cannot be asked: no answer in 60 s" in capsys.readouterr().out
+    assert len(asked) == 3
     assert director.house.provider.launches == []
 
 

@@ -134,7 +134,9 @@ async def test_a_job_that_waits_says_why_in_the_list_and_in_the_terminal(stage, 
     await stage.tap(job)
     await stage.house.tick()
     await stage.say(text="/status", language="en")
-    assert "waits: no machine fits under the price cap" in stage.session.sent[-1].text
+    assert "waits: no machine fits the job within the limits" in stage.session.sent[-1].text
     await show_status(stage.house.controller, texts["en"], as_json=False)
     line = capsys.readouterr().out.splitlines()[0]
-    assert "no machine fits under the price cap (none of 1 offers fits under $0.100/hr" in line
+    assert (
+        "no machine fits the job within the limits (none of 1 offers fits under $0.100/hr" in line
+    )

@@ -5,13 +5,16 @@ import pytest
 
 from bot.batch import Batch, show_time
 from bot.console import PlainReporter
-from bot.planning import ask, draw_ranking, find_quotes, show_plan
+from bot.planning import ask, describe_failure, draw_ranking, find_quotes, show_plan
 from bot.sources import NoSuchSource, find_sources, show_key
 from controller.errors import BadPath
+from controller.market import Filter, Ranked
+from controller.settings import Settings
 from remote_runner.protocol import Task
 from tests.bot.director import told
 from tests.controller.conftest import video
 from tests.controller.standins import make_offer
+from tests.controller.test_renting import set_settings
 
 
 @pytest.fixture
@@ -63,14 +66,20 @@ async def test_nothing_is_asked_of_a_market_where_nothing_is_rented(house, texts
     assert "$" not in line[1]
 
 
-async def test_work_that_takes_longer_than_allowed_is_told_before(rented, make_batch, output):
-    rented.controller.settings = dataclasses.replace(rented.settings, job_timeout_s=0.01)
+async def test_work_that_takes_longer_than_allowed_is_refused_before(rented, make_batch, output):
+    set_settings(rented, job_timeout_s=0.01)
     batch = await make_batch("a.mp4")
-    show_plan(rented.controller, batch, await find_quotes(rented.controller, batch, whole=False))
-    assert any(
-        level == "WARN" and "a.mp4 takes longer than NOXFVR_JOB_TIMEOUT" in text
-        for level, text in told(output.getvalue())
-    )
+    await find_quotes(rented.controller, batch, whole=False)
+    (line,) = told(output.getvalue())
+    assert line == ("ERROR", "a.mp4: none of 1 offers fits: time 1")
+
+
+@pytest.mark.parametrize("failed", list(Filter))
+def test_every_reason_to_lose_has_its_words(failed):
+    ranked = Ranked(offer=make_offer(), failed=(failed,), seconds=600.0, usd=0.1)
+    told = describe_failure(failed, ranked, Settings(provider="vast"))
+    assert told.startswith(f"{failed}: ")
+    assert len(told) > len(failed) + 2
 
 
 async def test_a_long_ranking_is_cut_and_still_says_why_others_lost(rented, make_batch):

@@ -79,7 +79,8 @@ def test_a_fast_card_wins_where_the_work_is_long(job):
     assert judged(long, slow, fast, settings=patient).best.offer is fast
     hasty = judged(long, slow, fast, settings=Settings(provider="vast", job_budget=100))
     assert {each.failed for each in hasty.ranked} == {(Filter.TIME,)}
-    poor = judged(long, slow, fast, settings=Settings(provider="vast", job_timeout_s=10 * 86400))
+    poor_settings = Settings(provider="vast", job_timeout_s=10 * 86400, job_budget=0.1)
+    poor = judged(long, slow, fast, settings=poor_settings)
     assert {each.failed for each in poor.ranked} == {(Filter.BUDGET,)}
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from controller import wiring
-from controller.errors import Unclear
+from controller import orphans, wiring
+from controller.errors import DatabaseError, Unclear
 from controller.labels import Label
 from controller.providers.base import Instance
 from controller.settings import Settings
@@ -21,6 +21,7 @@ def cloud(monkeypatch, rented):
 
     provider.close = close
     monkeypatch.setattr(wiring, "build_provider", lambda *_, **__: provider)
+    monkeypatch.setattr(orphans, "_PAUSE_S", 0.01)
     yield provider
     assert closed
 
@@ -120,3 +121,16 @@ async def test_a_look_at_a_database_adds_no_rows(cloud, rented):
     rows = [*rented.store.machines.select(), *rented.store.events.after(0, 1000)]
     assert await reap(rented.settings, deployment=None, dry_run=False) == []
     assert rows == [*rented.store.machines.select(), *rented.store.events.after(0, 1000)]
+
+
+async def test_a_database_that_is_damaged_does_not_protect_the_machines_of_a_named_deployment(
+    cloud, tmp_path
+):
+    settings = Settings(provider="vast", data_dir=tmp_path / "damaged")
+    settings.data_dir.mkdir()
+    settings.database.write_bytes(b"this is no database" * 100)
+    add(cloud, "1", "aaaa1111")
+    (ended,) = await reap(settings, deployment="aaaa1111", dry_run=False)
+    assert (ended.orphan.instance, ended.destroyed) == ("1", True)
+    with pytest.raises(DatabaseError):
+        await reap(settings, deployment=None, dry_run=False)

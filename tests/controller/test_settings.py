@@ -1,7 +1,12 @@
 import pytest
 
 from controller.errors import SettingsError
-from controller.settings import Reader, load_settings, read_environment
+from controller.settings import (
+    Reader,
+    load_provider_settings,
+    load_settings,
+    read_environment,
+)
 
 
 def test_defaults_are_those_of_the_contract():
@@ -41,3 +46,62 @@ def test_ids_are_numeric():
     reader = Reader({"TELEGRAM_ADMINS": "12, -5,@name"})
     assert reader.ids("TELEGRAM_ADMINS") == {12, -5}
     assert "@name" in reader.problems[0]
+
+
+RENTED = {
+    "NOXFVR_PROVIDER": "vast", "VAST_API_KEY": "v" * 64, "NOXFVR_STORAGE": "s3",
+    "B2_BUCKET": "videos", "B2_KEY": "004key", "B2_SECRET": "K004secret",
+    "B2_ENDPOINT": "s3.us-west-004.backblazeb2.com",
+}  # fmt: skip
+
+
+def problems_of(**env):
+    with pytest.raises(SettingsError) as caught:
+        load_settings({**RENTED, **env})
+    return caught.value.problems
+
+
+def test_a_rented_deployment_reads_its_settings():
+    settings = load_settings(RENTED)
+    assert settings.b2_endpoint == "https://s3.us-west-004.backblazeb2.com"
+    assert settings.b2_region == "us-west-004"
+    assert (settings.poll_s, settings.runner_device) == (10, "cuda")
+    assert load_settings({**RENTED, "NOXFVR_DEVICE": "cpu"}).runner_device == "cpu"
+    for secret in ("v" * 64, "K004secret"):
+        assert secret in settings.secrets
+        assert secret not in repr(settings)
+
+
+def test_a_rented_machine_cannot_reach_a_folder():
+    (problem,) = problems_of(NOXFVR_STORAGE="folder")
+    assert "a rented machine cannot reach a folder" in problem
+
+
+def test_every_key_that_is_missing_is_named_at_once():
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"NOXFVR_PROVIDER": "vast", "NOXFVR_STORAGE": "s3"})
+    missing = {problem.split()[0] for problem in caught.value.problems}
+    assert missing == {"VAST_API_KEY", "B2_BUCKET", "B2_KEY", "B2_SECRET", "B2_ENDPOINT"}
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"NOXFVR_GIT_URL": "https://github.com/me/x"}, "NOXFVR_GIT_REF"),
+        ({"NOXFVR_GIT_URL": "https://t:k@github.com/me/x", "NOXFVR_GIT_REF": "v1"}, "password"),
+        ({"WEBHOOK_URL": "https://example.org/x"}, "NOXFVR_WEBHOOK_SECRET"),
+        ({"NOXFVR_WEBHOOK_URL": "http://example.org/x", "NOXFVR_WEBHOOK_SECRET": "s"}, "https"),
+        ({"NOXFVR_JOB_TIMEOUT": str(8 * 86400)}, "6 days"),
+        ({"NOXFVR_MODEL": "RealESRGAN_x2"}, "realesr-general-x4v3"),
+        ({"NOXFVR_MODEL": "/models/mine.pth"}, "NOXFVR_MODEL must be one of"),
+    ],
+)
+def test_what_a_rented_deployment_cannot_use_is_refused_at_start(env, words):
+    (problem,) = problems_of(**env)
+    assert words in problem
+
+
+def test_the_reaper_needs_one_key_only():
+    assert load_provider_settings({"VAST_API_KEY": "x"}).vast_api_key == "x"
+    with pytest.raises(SettingsError):
+        load_provider_settings({})

@@ -8,7 +8,7 @@ from remote_runner.errors import InputError, MachineError
 from remote_runner.models import catalog
 from remote_runner.models.base import identity_upscaler
 from remote_runner.models.load import load_upscaler
-from remote_runner.protocol import Reason
+from remote_runner.protocol import MODELS, Reason
 from tests.runner.models.conftest import ROOT
 
 CPU = torch.device("cpu")
@@ -17,6 +17,10 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def starter():
     return load_upscaler("starter", CPU)
+
+
+def test_the_names_that_can_be_asked_for_are_the_catalogs():
+    assert set(MODELS) == {"auto", *catalog.CATALOG}
 
 
 def test_auto_is_the_shipped_model_and_needs_no_network(starter):
