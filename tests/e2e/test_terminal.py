@@ -131,9 +131,10 @@ def test_an_interrupt_cancels_and_gives_the_machine_back(tmp_path):
 
 def test_a_job_that_ended_is_run_once_more_by_its_short_id(clip, tmp_path):
     data_dir = tmp_path / "data"
-    failed = noxfvr(data_dir, "batch", str(clip), "--model", "no-such-model")
+    (tmp_path / "broken.pth").write_bytes(b"no network")
+    failed = noxfvr(data_dir, "batch", str(clip), "--model", str(tmp_path / "broken.pth"))
     assert failed.returncode == 1
-    assert "no-such-model" in failed.stdout
+    assert "broken.pth" in failed.stdout
     short_id = noxfvr(data_dir, "status").stdout.split()[0]
     again = noxfvr(data_dir, "retry", short_id)
     assert again.returncode == 1
@@ -151,6 +152,7 @@ def test_a_job_that_ended_is_run_once_more_by_its_short_id(clip, tmp_path):
     [
         ("batch", str(SAMPLE), "--fps", "60"),
         ("batch", str(SAMPLE), "--size", "17x20"),
+        ("batch", str(SAMPLE), "--model", "no-such-model"),
         ("batch", str(SAMPLE), "--mode", "interp", "--fps", "0"),
         ("batch", "no/such/file.mp4"),
         ("cancel",),
