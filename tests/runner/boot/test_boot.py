@@ -1,7 +1,5 @@
 import dataclasses
-import importlib.metadata
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,110 +8,15 @@ from importlib.resources import files
 
 import pytest
 
-from controller.bootstrap import BootPlan, build_bundle, runner_requirements, second_script
+from controller.bootstrap import BootPlan, build_bundle
 from remote_runner import boot
-from remote_runner.protocol import Boot, BootPhase, Reason, from_json
+from remote_runner.protocol import BootPhase, Reason
 from tests.controller.machine_world import (
     KEY,
     SIGNATURE,
-    VENV_BIN,
-    Machine,
-    MachineWorld,
     pack,
 )
-
-#: A runner that notes how it was called and does as the file ``behaviour`` says.
-RUNNER = """
-import json, os, signal, sys
-if sys.argv[1] == "device":
-    exec(open("../../device").read() if os.path.exists("../../device") else "")
-    print(json.dumps({"device": "a card"}))
-    sys.exit()
-with open("../../runs", "a") as file:
-    file.write(json.dumps({"arguments": sys.argv[1:], "env": dict(os.environ)}) + "\\n")
-count = len(open("../../runs").readlines())
-os.makedirs(os.environ["NOXFVR_WORK_DIR"] + "/left", exist_ok=False)
-codes = json.load(open("../../codes"))
-code = codes[min(count, len(codes)) - 1]
-os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)
-"""
-CARD = "NVIDIA GeForce RTX 5060 Ti, 12.0, 16311"
-
-
-@pytest.fixture
-def world():
-    world = MachineWorld()
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def prepared(world, tmp_path):
-    """A machine with a small runner in the world, to be booted with changes to the plan."""
-    data, sha256 = pack({"remote_runner/__init__.py": "", "remote_runner/__main__.py": RUNNER})
-    world.objects["bundle"] = data
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "codes").write_text("[0]")
-    (tmp_path / "noxfvr").mkdir()
-
-    def prepare(*, env=None, path=None, timeout=30.0, **changes):
-        plan = BootPlan(
-            **{
-                "orders_url": world.url("orders"),
-                "boot_url": world.url("boot"),
-                "deadline_at": 1_893_456_000.5,
-                "device": "cpu",
-                "bundle_url": world.url("bundle"),
-                "bundle_sha256": sha256,
-                "pause_s": 0.05,
-                **changes,
-            }
-        )
-        (tmp_path / "noxfvr" / "boot.py").write_bytes(second_script(plan))
-        environment = {
-            "PATH": path or f"{tmp_path / 'bin'}:{VENV_BIN}:/usr/bin:/bin",
-            "HOME": str(tmp_path),
-            "CONTAINER_API_KEY": KEY,
-            **(env or {}),
-        }
-        machine = Machine(tmp_path / "noxfvr", [sys.executable, "boot.py"], environment)
-        machine.start()
-        try:
-            machine.code = machine.wait(timeout)
-        finally:
-            machine.kill()
-        assert not re.search(rf"{KEY}|{SIGNATURE}|://|Traceback", machine.output)
-        assert not re.search(rf"{KEY}|{SIGNATURE}|://", json.dumps(world.reports))
-        for report in world.reports:
-            from_json(Boot, json.dumps(report))
-        return machine
-
-    return prepare
-
-
-@pytest.fixture
-def program(tmp_path):
-    """Puts a shell script on the machine's PATH."""
-
-    def write(name, text):
-        path = tmp_path / "bin" / name
-        path.write_text(f"#!/bin/bash\n{text}\n")
-        path.chmod(0o755)
-        return path
-
-    return write
-
-
-def runs(tmp_path):
-    path = tmp_path / "runs"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def refusal(world):
-    """Reason and detail of the last report, which must be a failure."""
-    report = world.reports[-1]
-    assert report["phase"] == "failed"
-    return report["reason"], report["detail"]
+from tests.runner.boot.conftest import CARD, RUNNER, refusal, runs
 
 
 def test_a_machine_reports_every_phase_and_hands_its_runner_what_it_needs(
@@ -256,114 +159,6 @@ def test_a_driver_that_hangs_is_given_up_within_eleven_seconds(world, prepared, 
 # --- installing ------------------------------------------------------------------------------
 
 #: What installers put into site-packages, so that the package counts as installed.
-PUT_PACKAGE = (
-    'mkdir -p "$SITE/imaginary-1.3.dist-info" && printf "Name: imaginary\\nVersion: 1.3\\n" \
-> "$SITE/imaginary-1.3.dist-info/METADATA"'
-)
-
-
-@pytest.fixture
-def site(tmp_path):
-    folder = tmp_path / "site"
-    folder.mkdir()
-    return {"PYTHONPATH": str(folder), "SITE": str(folder)}
-
-
-def test_uv_installs_what_is_missing_and_nothing_else(prepared, program, tmp_path, site):
-    program("uv", f'echo "$@" > {tmp_path}/asked\n{PUT_PACKAGE}')
-    wanted = ("pytest>=8", "imaginary>=1.2.5")
-    assert prepared(env=site, requirements=wanted).code == 0
-    asked = (tmp_path / "asked").read_text().split()
-    assert asked == ["pip", "install", "--python", sys.executable, "imaginary>=1.2.5"]
-    assert len(runs(tmp_path)) == 1
-
-
-def test_an_older_version_counts_as_missing(prepared, program, tmp_path, site):
-    program("uv", f'echo "$@" > {tmp_path}/asked')
-    subprocess.run(["bash", "-c", PUT_PACKAGE], env={**os.environ, **site}, check=True)
-    assert prepared(env=site, requirements=("imaginary>=1.10",)).code == 1
-    assert (tmp_path / "asked").read_text().split()[-1] == "imaginary>=1.10"
-
-
-def test_pip_installs_where_there_is_no_uv(prepared, tmp_path, site):
-    (tmp_path / "site" / "pip").mkdir()
-    (tmp_path / "site" / "pip" / "__init__.py").touch()
-    (tmp_path / "site" / "pip" / "__main__.py").write_text(
-        "import os, pathlib, sys\n"
-        f"pathlib.Path({str(tmp_path / 'asked')!r}).write_text(' '.join(sys.argv[1:]))\n"
-        f"raise SystemExit(os.system({PUT_PACKAGE!r}))\n"
-    )
-    path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
-    assert prepared(env=site, path=path, requirements=("imaginary",)).code == 0
-    asked = (tmp_path / "asked").read_text().split()
-    assert asked[:2] == ["install", "--no-input"] and asked[-1] == "imaginary"
-
-
-@pytest.mark.parametrize(
-    ("text", "reason", "said"),
-    [
-        (
-            f"echo 'error: cannot fetch https://user:{SIGNATURE}@index/simple/'; exit 2",
-            "install_failed",
-            "install: exit code 2, error: cannot fetch (URL)",
-        ),
-        (
-            "echo 'OSError: [Errno 28] No space left on device'; echo; echo hint: try; exit 1",
-            "disk_full",
-            "install: exit code 1, hint: try",
-        ),
-        ("true", "install_failed", "still missing: imaginary>=1.2"),
-        ("kill -9 $$", "install_failed", "install: killed by signal 9"),
-    ],
-)
-def test_an_install_that_fails_says_its_last_words(
-    world, prepared, program, tmp_path, text, reason, said
-):
-    program("uv", text)
-    assert prepared(requirements=("imaginary>=1.2",)).code == 1
-    assert refusal(world) == (reason, said)
-    assert not runs(tmp_path) and not world.count("GET", "bundle")
-
-
-@pytest.mark.parametrize(
-    ("installed", "requirement", "met"),
-    [
-        ("2.11.0+cu128", "torch>=2.6", True),
-        ("2.6.0a0", "torch>=2.6", True),
-        ("2.10", "torch>=2.9", True),
-        ("2.5.1", "torch>=2.6", False),
-        ("2", "torch>=2.0.0", True),
-        ("0.1", "torch", True),
-        (None, "torch", False),
-    ],
-)
-def test_versions_are_compared_as_numbers(monkeypatch, installed, requirement, met):
-    def version(name):
-        assert name == "torch"
-        if installed is None:
-            raise importlib.metadata.PackageNotFoundError
-        return installed
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    assert boot.is_met(requirement) is met
-
-
-def test_the_runners_own_requirements_are_understood_and_others_refused():
-    assert {"torch", "av"} <= {text.split(">=")[0] for text in runner_requirements()}
-    assert all(boot.is_met(requirement) for requirement in runner_requirements())
-    for odd in ("torch==2.6", "torch>=2,<3", "-r other.txt", ""):
-        with pytest.raises(boot.Refused, match="not understood"):
-            boot.is_met(odd)
-
-
-def test_an_old_python_is_refused(monkeypatch):
-    boot.check_python()
-    monkeypatch.setattr(sys, "version_info", (3, 10, 12, "final", 0))
-    with pytest.raises(boot.Refused, match=r"3\.11\.4 is needed, the image has 3\.10\.12"):
-        boot.check_python()
-
-
-# --- the repository --------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -4,22 +4,9 @@ from itertools import pairwise
 import pytest
 
 from controller.errors import BadKey, ProviderError, Unclear
-from tests.controller.vast_script import KEY, NOW, provider_at, scripted
+from tests.controller.vast_script import KEY, NOW
 
 LOGS = "PUT /api/v0/instances/request_logs/5/"
-
-
-@pytest.fixture
-async def script():
-    async with scripted() as script:
-        yield script
-
-
-@pytest.fixture
-async def provider(script):
-    provider = provider_at(script.url, script.time)
-    yield provider
-    await provider.close()
 
 
 def offer_log(script, *answers, **changes):

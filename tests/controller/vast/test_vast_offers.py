@@ -5,22 +5,9 @@ import pytest
 from controller.errors import BadKey, ProviderError, Unclear
 from controller.providers.base import Need, Offer
 from controller.providers.vast_rows import to_offer
-from tests.controller.vast_script import NOW, provider_at, scripted
+from tests.controller.vast_script import NOW
 
 SEARCH = "POST /api/v0/bundles/"
-
-
-@pytest.fixture
-async def script():
-    async with scripted() as script:
-        yield script
-
-
-@pytest.fixture
-async def provider(script):
-    provider = provider_at(script.url, script.time)
-    yield provider
-    await provider.close()
 
 
 def row(number=1, **changes):

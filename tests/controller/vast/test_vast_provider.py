@@ -13,25 +13,12 @@ from controller.errors import (
 )
 from controller.labels import Label
 from controller.providers.base import Offer
-from tests.controller.vast_script import NOW, launch, provider_at, scripted
+from tests.controller.vast_script import NOW, launch
 
 CREATE = "PUT /api/v0/asks/7/"
 MANY = "DELETE /api/v0/instances/"
 OFFER = Offer(id="7", name="RTX 3060", usd_per_hour=0.05)
 DONE = (200, {"success": True})
-
-
-@pytest.fixture
-async def script():
-    async with scripted() as script:
-        yield script
-
-
-@pytest.fixture
-async def provider(script):
-    provider = provider_at(script.url, script.time)
-    yield provider
-    await provider.close()
 
 
 # --- creating --------------------------------------------------------------------------------

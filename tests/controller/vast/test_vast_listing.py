@@ -8,22 +8,8 @@ import pytest
 from controller.errors import BadKey, Unclear
 from controller.providers.base import InstanceStatus
 from controller.providers.vast_rows import status_of, to_instance
-from tests.controller.vast_script import provider_at, scripted
 
 LIST = "GET /api/v1/instances/"
-
-
-@pytest.fixture
-async def script():
-    async with scripted() as script:
-        yield script
-
-
-@pytest.fixture
-async def provider(script):
-    provider = provider_at(script.url, script.time)
-    yield provider
-    await provider.close()
 
 
 def instance(number, **changes):
