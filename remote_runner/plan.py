@@ -11,12 +11,12 @@ import torch
 from remote_runner.devices import choose_device
 from remote_runner.errors import InputError
 from remote_runner.models.base import Interpolator, Upscaler
-from remote_runner.protocol import Facts, Reason, Task, parse_fps
+from remote_runner.protocol import Facts, Reason, Task
+from remote_runner.video.containers import MuxPlan, plan_mux
 from remote_runner.video.decode import Decoder
 from remote_runner.video.encode import EncoderPlan, output_format, plan_encoder, try_encoder
 from remote_runner.video.enlarge import Enlarger, upscales_first
 from remote_runner.video.geometry import Geometry, plan_geometry
-from remote_runner.video.mux import MuxPlan, plan_mux
 from remote_runner.video.probe import probe
 from remote_runner.video.render import Renderer
 from remote_runner.video.timing import Timeline, expected_frames, plan_timeline
@@ -98,7 +98,7 @@ def _check_task(source: Path, task: Task) -> Facts:
     facts = probe(source)
     if task.fps is None or task.mode.upscales or facts.vfr:
         return facts
-    if parse_fps(task.fps) == Fraction(facts.fps):
+    if task.target_fps(Fraction(facts.fps)) == Fraction(facts.fps):
         raise InputError(Reason.NOTHING_TO_DO, f"the video has {facts.fps} frames per second")
     return facts
 
@@ -114,13 +114,14 @@ def _plan(  # noqa: PLR0917 - one call, right above
 ) -> Plan:
     sar = Fraction(facts.sar.replace(":", "/"))
     geometry = plan_geometry(task, facts.width, facts.height, sar, decoder.signal.chroma)
-    timeline = plan_timeline(task, decoder.time_base, decoder.start)
+    rate = task.target_fps(Fraction(facts.fps))
+    timeline = plan_timeline(task, rate, decoder.time_base, decoder.start)
     total = expected_frames(task, facts)
     encoder = plan_encoder(
         task,
         decoder.signal,
         geometry,
-        rate=_rate(task, facts),
+        rate=rate,
         time_base=timeline.time_base,
         frames=total,
         side_data=decoder.side_data,
@@ -144,13 +145,6 @@ def _plan(  # noqa: PLR0917 - one call, right above
         renderer=_build_renderer(decoder, geometry, device, upscaler, interpolator),
         total=total,
     )
-
-
-def _rate(task: Task, facts: Facts) -> Fraction:
-    """Average frames per second of the output."""
-    if task.mode.interpolates and task.fps is not None:
-        return parse_fps(task.fps)
-    return Fraction(facts.fps) * (task.factor if task.mode.interpolates else 1)
 
 
 def _choose_upscaler(task: Task, device: torch.device, equipment: Equipment) -> Upscaler | None:

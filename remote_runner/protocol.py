@@ -15,20 +15,42 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from remote_runner.documents import VERSION, ProtocolError, from_json, to_json
-from remote_runner.task import MODELS, PRESETS, Mode, Task, parse_fps, parse_size
+from remote_runner.task import (
+    CODECS,
+    CONTAINERS,
+    DENOISABLE,
+    INTERPOLATORS,
+    MODELS,
+    NAMED_SIZES,
+    PRESETS,
+    SAME_FPS,
+    Fit,
+    Mode,
+    Task,
+    parse_fps,
+    parse_size,
+)
 
 __all__ = [
+    "CODECS",
+    "CONTAINERS",
+    "DENOISABLE",
     "GREETING",
+    "INTERPOLATORS",
     "MARKER",
     "MODELS",
+    "NAMED_SIZES",
     "NOTES",
     "PART_BYTES",
     "PRESETS",
+    "SAME_FPS",
     "VERSION",
     "Boot",
     "BootPhase",
     "Check",
     "Facts",
+    "FinishedSegment",
+    "Fit",
     "Grant",
     "Mode",
     "Orders",
@@ -37,6 +59,7 @@ __all__ = [
     "ProtocolError",
     "Reason",
     "Result",
+    "SegmentUrls",
     "Status",
     "Task",
     "from_json",
@@ -233,6 +256,23 @@ class Orders:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentUrls:
+    """Where one finished segment of the new video goes: its content, then its manifest."""
+
+    content_url: str
+    manifest_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedSegment:
+    """A segment that an earlier attempt left behind, for reading."""
+
+    number: int
+    content_url: str
+    manifest_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """One attempt: the job and every URL that it may touch."""
 
@@ -258,6 +298,19 @@ class Grant:
     result_seen_url: str = ""
     """For reading what lies at ``result_url``, which a URL for writing may not: a machine that was
     restarted finds out that an attempt is finished. Empty: ``result_url`` can be read."""
+    segment_s: float = 20.0
+    """Length of a segment of the new video, in seconds of the source."""
+    segments: tuple[SegmentUrls, ...] = ()
+    """Where the n-th segment goes as soon as it is finished. Beyond the last: nowhere."""
+    finished: tuple[FinishedSegment, ...] = ()
+    """What earlier attempts finished; the attempt goes on behind it."""
+    clip_url: str = ""
+    """Where a side-by-side clip of the busiest moment (MP4) goes; empty: none is wanted."""
+    preview_url: str = ""
+    """Where a playable preview of the first segment (MP4) goes while the work goes on."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """URLs by file name of published weights (a mirror), or by an object key that the task names:
+    asked before the place of publication."""
     version: int = VERSION
 
 
@@ -291,6 +344,10 @@ class Status:
     eta_s: float | None = None
     device: str = ""
     vram_free: int | None = None
+    segments: int = 0
+    """Segments of the new video that are finished, those of earlier attempts included."""
+    preview: bool = False
+    """Whether the preview lies at its URL."""
     version: int = VERSION
 
 
@@ -329,6 +386,12 @@ class Result:
     device: str = ""
     fps: float = 0.0
     """Output frames per second over the whole of the processing phase."""
+    resumed_frames: int = 0
+    """Output frames that earlier attempts had finished."""
+    clip_bytes: int = 0
+    """Size of the side-by-side clip; 0 where there is none."""
+    peak_memory: int | None = None
+    """Most memory in use on the card, bytes."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds per phase."""
     version: int = VERSION

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from remote_runner.protocol import Facts, Task, parse_fps
+from remote_runner.protocol import Facts, Task
 
 #: Frames per second that cameras, films and screen recorders use, the likeliest first.
 USUAL_RATES = (
@@ -52,13 +52,14 @@ class Timeline(Protocol):
         """When the last output frame stops being shown, in ticks of the timeline."""
 
 
-def plan_timeline(task: Task, source_base: Fraction, start: int) -> Timeline:
-    """The timeline that a task asks for; ``start`` is the first source timestamp."""
+def plan_timeline(task: Task, rate: Fraction, source_base: Fraction, start: int) -> Timeline:
+    """The timeline that a task asks for; ``rate`` counts for a grid, ``start`` is the first
+    source timestamp."""
     if not task.mode.interpolates:
         return Multiplied(source_base, 1)
     if task.fps is None:
         return Multiplied(source_base, task.factor)
-    return Grid(source_base, parse_fps(task.fps), start)
+    return Grid(source_base, rate, start)
 
 
 def expected_frames(task: Task, facts: Facts) -> int:
@@ -67,7 +68,7 @@ def expected_frames(task: Task, facts: Facts) -> int:
         return facts.frames
     if task.fps is None:
         return facts.frames * task.factor
-    return max(1, round(facts.duration_s * parse_fps(task.fps)))
+    return max(1, round(facts.duration_s * task.target_fps(Fraction(facts.fps))))
 
 
 def rate_text(rate: Fraction) -> str:
