@@ -8,7 +8,10 @@ from enum import StrEnum
 from fractions import Fraction
 
 #: Upscalers that can be asked for by name; the runner's catalog has the same.
-MODELS = ("auto", "starter", "realesr-animevideov3", "realesr-general-x4v3")
+MODELS = (
+    "auto", "starter", "realesr-animevideov3", "realesr-general-x4v3",
+    "RealESRGAN_x4plus", "RealESRGAN_x4plus_anime_6B", "RealESRGAN_x2plus",
+)  # fmt: skip
 #: Interpolators that can be asked for by name.
 INTERPOLATORS = ("auto", "flow", "rife-4.6", "rife-4.25", "rife-4.26")
 CODECS = ("auto", "h264", "hevc", "av1")

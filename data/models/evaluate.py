@@ -51,7 +51,7 @@ class Score:
 def main() -> int:
     options = _parse()
     torch.set_num_threads(options.threads)
-    model = load_upscaler(str(options.weights or "starter"), torch.device("cpu"))
+    model = load_upscaler(str(options.weights or "starter"), torch.device("cpu"), allow_paths=True)
     misses = judge_upscaler(model) + judge_speed(model) + judge_interpolation()
     for miss in misses:
         print(f"MISSED: {miss}")

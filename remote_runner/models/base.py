@@ -24,6 +24,12 @@ class Upscaler:
     device: torch.device
     dtype: torch.dtype
     """What frames must be given as."""
+    alignment: int = 1
+    """A band must begin at a multiple of this, and end at one or at the picture's end."""
+    bytes_per_pixel: int = 0
+    """Most memory of activations per input pixel, as far as formulas tell; 0: not known."""
+    tail_bytes: Callable[[int], int] = lambda pixels: 0
+    """Memory for so many input pixels in a last stage that does not grow with them alone."""
     network: Callable[[Tensor], Tensor]
 
     def __call__(self, frames: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Fetches a published file once, checks its SHA-256, keeps it; standard library only."""
+"""Fetches a weight file, checks its SHA-256 if one is known, keeps it; standard library only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
 from typing import IO
@@ -24,24 +24,36 @@ from remote_runner.protocol import Reason
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-"""Called with bytes received so far and bytes expected."""
+"""Called with bytes received so far and bytes expected, 0 where that is not known."""
 
+#: Largest file that is fetched where no size is known.
+MAX_BYTES = 512 << 20
 _CHUNK = 64 * 1024
 _BAR = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A file as it was published."""
+    """A file as it was published, or as somebody says that it is."""
 
-    url: str
-    bytes: int
-    sha256: str
-    """Lower-case hexadecimal."""
+    url: str = field(repr=False)
+    bytes: int | None = None
+    """None where it is not known: at most :data:`MAX_BYTES` are taken."""
+    sha256: str | None = None
+    """Lower-case hexadecimal; none where nobody knows it: the file is fetched anew each time."""
+    name: str = ""
+    """What the file is kept as; empty: as the URL has it."""
+    secret: bool = False
+    """Whether the URL may be told to nobody: of it, messages name the host at most."""
 
     @property
     def file(self) -> str:
-        return urlsplit(self.url).path.rpartition("/")[2]
+        return self.name or urlsplit(self.url).path.rpartition("/")[2]
+
+    @property
+    def most(self) -> int:
+        """Bytes that it may have."""
+        return MAX_BYTES if self.bytes is None else self.bytes
 
 
 class _FetchError(Exception):
@@ -66,11 +78,11 @@ def fetch(
 
     ``timeout_s`` is the longest silence, ``limit_s`` the longest one try may take, ``pause_s`` the
     wait before the second try (doubled for each further one). Raises :class:`MachineError`:
-    ``model_unavailable`` with the URL and the place where the file can be put by hand, or
-    ``disk_full``.
+    ``model_unavailable`` with the place where the file can be put by hand (and the URL, unless it
+    is a secret), or ``disk_full``.
     """
     target = (cache_dir or default_cache_dir()) / download.file
-    if _is_good(target, download):
+    if is_good(target, download):
         return target
     progress = progress or show_progress(download.file)
     for attempt in range(1, tries + 1):
@@ -88,6 +100,16 @@ def fetch(
     return target
 
 
+def is_good(path: Path, download: Download) -> bool:
+    """Whether the file is there and the one that is meant; not known without a hash: no."""
+    if download.sha256 is None or not path.is_file():
+        return False
+    if download.bytes is not None and path.stat().st_size != download.bytes:
+        return False
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest() == download.sha256
+
+
 def default_cache_dir() -> Path:
     """``NOXFVR_CACHE_DIR``, else ``~/.cache/noxfvr/models``."""
     override = os.environ.get("NOXFVR_CACHE_DIR")
@@ -102,6 +124,8 @@ def show_progress(name: str, stream: IO[str] | None = None) -> Progress:
 
 def _bar(name: str, out: IO[str]) -> Progress:
     def show(done: int, total: int) -> None:
+        if not total:
+            return
         filled = _BAR * done // total
         end = "\n" if done == total else ""
         bar = "#" * filled + "-" * (_BAR - filled)
@@ -116,7 +140,7 @@ def _lines(name: str, out: IO[str]) -> Progress:
 
     def show(done: int, total: int) -> None:
         nonlocal shown
-        quarter = 4 * done // total
+        quarter = 4 * done // total if total else shown
         if quarter != shown:
             shown = quarter
             out.write(f"{name}: {25 * quarter}% of {total / 1e6:.1f} MB\n")
@@ -134,7 +158,7 @@ def _fetch_once(
     try:
         with os.fdopen(handle, "wb") as sink:
             found = _receive(download, sink, progress, timeout_s, limit_s)
-        if found != download.sha256:
+        if download.sha256 is not None and found != download.sha256:
             # Not worth another try: a changed release stays changed.
             detail = f"its SHA-256 is {found}, not the published {download.sha256}"
             raise _FetchError(detail, again=False)
@@ -149,20 +173,23 @@ def _receive(
     """Read the body into ``sink`` and return its SHA-256."""
     give_up_at = time.monotonic() + limit_s
     digest, done = hashlib.sha256(), 0
-    progress(0, download.bytes)
     with _open(download.url, timeout_s) as body:
+        # what the server says counts for no more than the end of what it sends
+        total = download.bytes if download.bytes is not None else body.length
+        progress(0, total or 0)
         while chunk := _read(body):
             done += len(chunk)
-            if done > download.bytes:
-                detail = f"it is larger than the published {download.bytes} bytes"
+            if done > download.most:
+                kind = "published" if download.bytes is not None else "allowed"
+                detail = f"it is larger than the {kind} {download.most} bytes"
                 raise _FetchError(detail, again=False)
             if time.monotonic() > give_up_at:
                 raise _FetchError(f"it took longer than {limit_s:.0f} s", again=True)
             digest.update(chunk)
             sink.write(chunk)
-            progress(done, download.bytes)
-    if done < download.bytes:
-        raise _FetchError(f"the connection ended at {done} of {download.bytes} bytes", again=True)
+            progress(done, total or 0)
+    if total is not None and done < total:
+        raise _FetchError(f"the connection ended at {done} of {total} bytes", again=True)
     return digest.hexdigest()
 
 
@@ -178,9 +205,7 @@ def _open(url: str, timeout_s: float) -> http.client.HTTPResponse:
             f"the server answered {error.code} {error.reason}", again=again
         ) from None
     except (URLError, OSError, http.client.HTTPException) as error:
-        raise _FetchError(
-            f"no connection: {getattr(error, 'reason', error)}", again=True
-        ) from None
+        raise _FetchError(f"no connection: {_harmless(error)}", again=True) from None
     return response
 
 
@@ -188,7 +213,7 @@ def _read(body: http.client.HTTPResponse) -> bytes:
     try:
         return body.read1(_CHUNK)
     except (OSError, http.client.HTTPException) as error:
-        raise _FetchError(f"the connection broke: {error}", again=True) from None
+        raise _FetchError(f"the connection broke: {_harmless(error)}", again=True) from None
 
 
 def _opener(url: str) -> OpenerDirector:
@@ -215,19 +240,23 @@ def _check_scheme(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "127.0.0.1"):
         return
-    raise _FetchError(f"only https is fetched, not {url}", again=False)
+    raise _FetchError(f"only https is fetched, not {parts.scheme or 'a path'}", again=False)
 
 
-def _is_good(path: Path, download: Download) -> bool:
-    if not path.is_file() or path.stat().st_size != download.bytes:
-        return False
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest() == download.sha256
+def _harmless(error: Exception) -> str:
+    """What went wrong, without the texts that could repeat a URL."""
+    cause = getattr(error, "reason", error)
+    return (isinstance(cause, OSError) and cause.strerror) or type(cause).__name__
 
 
 def _unavailable(download: Download, target: Path, why: str) -> MachineError:
-    return MachineError(
-        Reason.MODEL_UNAVAILABLE,
-        f"{download.file} could not be fetched: {why}. Fetch {download.url} on another machine "
-        f"and put it at {target}, or choose the model 'starter', which needs no download.",
-    )
+    if download.secret:
+        host = urlsplit(download.url).hostname or "nowhere"
+        detail = f"{download.file} could not be fetched from {host}: {why}."
+    else:
+        detail = (
+            f"{download.file} could not be fetched: {why}. Fetch {download.url} on another "
+            f"machine and put it at {target}, or choose the model 'starter', which needs no "
+            "download."
+        )
+    return MachineError(Reason.MODEL_UNAVAILABLE, detail)

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from remote_runner.errors import MachineError
-from remote_runner.protocol import Reason
+from remote_runner.models.state import check_shapes, unfit
 
 _CHANNELS = 3
 _KERNEL = 3
+_FAMILY = "compact (SRVGG)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,11 @@ class Structure:
     """Enlargement of each side."""
 
     @property
+    def alignment(self) -> int:
+        """Bands of a picture may begin anywhere."""
+        return 1
+
+    @property
     def macs_per_pixel(self) -> int:
         """Multiply-accumulates per input pixel, convolutions only: 9·(3f + n·f² + 3f·s²)."""
         inner = self.num_conv * self.num_feat**2
@@ -47,6 +52,13 @@ class Structure:
     def receptive_radius(self) -> int:
         """Input pixels on each side that an output pixel depends on: one a convolution."""
         return self.num_conv + 2
+
+    def bytes_per_pixel(self, itemsize: int) -> int:
+        """Most memory of activations per input pixel, in numbers of ``itemsize`` bytes.
+
+        The input and either two layers between the ends or two pictures of the output's size.
+        """
+        return itemsize * (_CHANNELS + 2 * max(self.num_feat, _CHANNELS * self.scale**2))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every parameter's name and shape, in order."""
@@ -76,7 +88,8 @@ class SRVGGNetCompact(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         scale = self.structure.scale
         detail = functional.pixel_shuffle(self.body(frames), scale)
-        return detail + functional.interpolate(frames, scale_factor=scale, mode="nearest")
+        # in place: of what is as large as the output, one picture less
+        return detail.add_(functional.interpolate(frames, scale_factor=scale, mode="nearest"))
 
 
 def deduce_structure(state: Mapping[str, Tensor]) -> Structure:
@@ -87,17 +100,22 @@ def deduce_structure(state: Mapping[str, Tensor]) -> Structure:
     """
     layers = [int(found[1]) for key in state if (found := re.fullmatch(r"body\.(\d+)\.bias", key))]
     if "body.0.weight" not in state or not layers:
-        raise _unfit("it holds no body.0.weight or no body.N.bias")
+        raise unfit(_FAMILY, "it holds no body.0.weight or no body.N.bias")
     last = max(layers)
     rows = int(state[f"body.{last}.bias"].numel())
     scale = isqrt(rows // _CHANNELS)
     if last < 2 or last % 2 or rows != _CHANNELS * scale**2 or scale < 1:
-        raise _unfit(f"body.{last} with {rows} outputs cannot be the last convolution")
+        raise unfit(_FAMILY, f"body.{last} with {rows} outputs cannot be the last convolution")
     structure = Structure(
         num_feat=int(state["body.0.weight"].shape[0]), num_conv=last // 2 - 1, scale=scale
     )
-    _check_shapes(state, structure)
+    check_shapes(state, structure.shapes(), _FAMILY)
     return structure
+
+
+def is_compact(state: Mapping[str, Tensor]) -> bool:
+    """Whether the parameters look like those of this family."""
+    return "body.0.weight" in state and "body.1.weight" in state
 
 
 def build(state: Mapping[str, Tensor]) -> SRVGGNetCompact:
@@ -109,22 +127,3 @@ def build(state: Mapping[str, Tensor]) -> SRVGGNetCompact:
 
 def _convolution(width_in: int, width_out: int) -> nn.Conv2d:
     return nn.Conv2d(width_in, width_out, _KERNEL, stride=1, padding=_KERNEL // 2)
-
-
-def _check_shapes(state: Mapping[str, Tensor], structure: Structure) -> None:
-    expected = structure.shapes()
-    missing = [key for key in expected if key not in state]
-    if missing:
-        raise _unfit(f"missing: {', '.join(missing)}")
-    extra = [key for key in state if key not in expected]
-    if extra:
-        raise _unfit(f"not part of this network: {', '.join(extra)}")
-    for key, shape in expected.items():
-        if tuple(state[key].shape) != shape:
-            raise _unfit(f"{key} has shape {tuple(state[key].shape)}, not {shape}")
-
-
-def _unfit(what: str) -> MachineError:
-    return MachineError(
-        Reason.MODEL_UNAVAILABLE, f"the weights do not fit a compact (SRVGG) network: {what}"
-    )

@@ -2,6 +2,7 @@ import hashlib
 import http.server
 import io
 import threading
+import traceback
 
 import pytest
 
@@ -112,6 +113,41 @@ def test_without_a_network_the_error_says_what_to_do(tmp_path):
 def test_only_https_is_fetched(tmp_path, url):
     with pytest.raises(MachineError, match="only https"):
         fetch(Download(url=url, bytes=5, sha256="0" * 64), cache_dir=tmp_path, progress=silent)
+
+
+def test_a_file_of_unknown_size_is_bounded_and_known_by_its_hash(server, tmp_path, monkeypatch):
+    url = f"http://127.0.0.1:{server.server_port}/model.pth"
+    wanted = Download(url=url, sha256=HASH, name="kept.pth")
+    path = fetch(wanted, cache_dir=tmp_path, progress=silent)
+    assert path == tmp_path / "kept.pth"
+    assert path.read_bytes() == CONTENT
+    fetch(wanted, cache_dir=tmp_path, progress=silent)
+    assert len(server.asked) == 1
+    monkeypatch.setattr("remote_runner.models.fetch.MAX_BYTES", len(CONTENT) - 1)
+    with pytest.raises(MachineError, match="larger than the allowed"):
+        fetch(Download(url=url, sha256=HASH, name="other.pth"), cache_dir=tmp_path)
+    assert not (tmp_path / "other.pth").exists()
+
+
+def test_a_file_without_a_known_hash_is_fetched_anew_and_whole(server, tmp_path):
+    base = f"http://127.0.0.1:{server.server_port}"
+    for _ in range(2):
+        wanted = Download(url=f"{base}/model.pth", name="object.pth")
+        assert fetch(wanted, cache_dir=tmp_path, progress=silent).read_bytes() == CONTENT
+    assert len(server.asked) == 2
+    with pytest.raises(MachineError, match="the connection"):
+        fetch(Download(url=f"{base}/short.pth"), cache_dir=tmp_path, progress=silent, pause_s=0.01)
+
+
+@pytest.mark.parametrize("name", ["missing.pth", "short.pth", "moved.pth", "late.pth", "a b.pth"])
+def test_a_secret_url_is_told_to_nobody(server, tmp_path, caplog, name):
+    url = f"http://127.0.0.1:{server.server_port}/{name}?signature=s3cret"
+    wanted = Download(url=url, sha256="0" * 64, name="mine.pth", secret=True)
+    with caplog.at_level("DEBUG"), pytest.raises(MachineError) as caught:
+        fetch(wanted, cache_dir=tmp_path, progress=silent, tries=2, pause_s=0.01)
+    told = "".join(traceback.format_exception(caught.value)) + caplog.text + repr(wanted)
+    assert "s3cret" not in told
+    assert "mine.pth could not be fetched from 127.0.0.1" in caught.value.detail
 
 
 def test_progress_is_a_bar_on_a_terminal_and_few_lines_in_a_pipe():
