@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from remote_runner import transfer
 from remote_runner.errors import Cancelled, MachineError, RunnerError, from_os_error
 from remote_runner.protocol import MARKER, Grant, Outcome, Phase, Reason, Result, to_json
 from remote_runner.report import Reporter, say
+from remote_runner.safekeeping import GRACE_S, GrantStore
 
 if TYPE_CHECKING:
     from remote_runner.pipeline import Progress, Report
@@ -35,6 +37,10 @@ class Attempt:
     why_stop: Callable[[], str | None]
     """The reason for which the attempt must end early, none as long as it may go on."""
     timings: dict[str, float] = field(default_factory=dict)
+    store: GrantStore | None = None
+    """Finished segments, from when there is work on them."""
+    ended: bool = False
+    """Whether there is a result, written or about to be."""
 
     def should_stop(self) -> bool:
         return self.why_stop() is not None or time.time() > self.grant.deadline_at
@@ -56,11 +62,25 @@ def carry_out(attempt: Attempt) -> Result:
         shutil.rmtree(attempt.folder, ignore_errors=True)
     if result.reason is not None or result.outcome is Outcome.CANCELLED:
         log.warning("%s: %s %s", result.outcome, result.reason or "", result.detail)
+    attempt.ended = True
     attempt.reporter.enter(Phase.FINISHED)
     attempt.reporter.flush()
     if _put_result(attempt, result) and result.outcome is Outcome.DONE:
         say(MARKER)
     return result
+
+
+def give_up(attempt: Attempt) -> None:
+    """Write a result for an attempt that does not come to an end by itself; one try."""
+    why = attempt.why_stop()
+    if attempt.ended or why is None:
+        return
+    attempt.ended = True
+    try:
+        document = to_json(_cancelled(attempt, why)).encode()
+        transfer.put_bytes(attempt.grant.result_url, document, attempts=1)
+    except (RunnerError, OSError) as error:
+        log.error("the result could not be written: %s", error)
 
 
 def _result(attempt: Attempt) -> Result:
@@ -81,13 +101,23 @@ def _ended_early(attempt: Attempt) -> Result:
     why = attempt.why_stop()
     if why is None:
         return _failed(attempt, MachineError(Reason.DEADLINE, "the attempt ran out of time"))
+    return _cancelled(attempt, why)
+
+
+def _cancelled(attempt: Attempt, why: str) -> Result:
     return Result(
         job=attempt.grant.job,
         attempt=attempt.grant.attempt,
         outcome=Outcome.CANCELLED,
-        detail=why,
+        detail=_how_far(attempt, why),
         timings=attempt.timings,
     )
+
+
+def _how_far(attempt: Attempt, why: str) -> str:
+    if attempt.store is None:
+        return why
+    return f"{why}; {attempt.store.safe} segments are safe"
 
 
 def _failed(attempt: Attempt, error: RunnerError) -> Result:
@@ -106,7 +136,8 @@ def _work(attempt: Attempt) -> Result:
     attempt.folder.mkdir(parents=True, exist_ok=True)
     source = _fetch(attempt)
     report = _process(attempt, source)
-    notes = [*report.notes, *_upload(attempt, source, report)]
+    notes, clip_bytes = _upload(attempt, source, report)
+    notes = [*report.notes, *notes]
     if attempt.grant.device == "auto":
         notes.append(f"device_chosen:{report.device}")
     output = report.output
@@ -125,6 +156,9 @@ def _work(attempt: Attempt) -> Result:
         model=report.model,
         device=report.device,
         fps=round(report.fps, 3),
+        resumed_frames=report.resumed_frames,
+        clip_bytes=clip_bytes,
+        peak_memory=report.peak_memory,
         timings={**attempt.timings, **report.timings},
     )
 
@@ -140,7 +174,7 @@ def _fetch(attempt: Attempt) -> Path:
     attempt.reporter.enter(Phase.FETCHING)
     started = time.monotonic()
     path = attempt.folder / "source"
-    transfer.fetch(grant.source_url, path, lambda _: attempt.check())
+    transfer.fetch(grant.source_url, path, lambda _: attempt.check(), check=attempt.check)
     size = path.stat().st_size
     if grant.source_bytes and size != grant.source_bytes:
         raise MachineError(
@@ -159,49 +193,100 @@ def _process(attempt: Attempt, source: Path) -> Report:
     device = choose_device(attempt.grant.device)
     attempt.reporter.use(describe_device(device), lambda: free_memory(device))
     attempt.check()
-    return process(
-        source,
-        attempt.folder / "output.video",
-        attempt.grant.task,
-        equipment=Equipment(device=str(device)),
-        progress=lambda progress: _follow(attempt, progress),
-        should_stop=attempt.should_stop,
+    store = attempt.store = GrantStore(
+        attempt.grant,
+        attempt.folder / "segments",
+        attempt.check,
+        attempt.reporter.show_preview,
     )
+    grace_s = GRACE_S
+    try:
+        report = process(
+            source,
+            attempt.folder / "output.video",
+            attempt.grant.task,
+            equipment=Equipment(device=str(device), weights=attempt.grant.weights),
+            progress=lambda progress: _follow(attempt, progress),
+            should_stop=attempt.should_stop,
+            store=store,
+            segment_s=attempt.grant.segment_s,
+        )
+        grace_s = 0.0
+    finally:
+        store.close(grace_s)
+    return report
 
 
 def _follow(attempt: Attempt, progress: Progress) -> None:
     attempt.reporter.enter(progress.phase)
+    attempt.reporter.count(progress.segments)
     if progress.phase is Phase.PROCESSING:
         attempt.reporter.advance(progress.done, progress.total)
 
 
-def _upload(attempt: Attempt, source: Path, report: Report) -> list[str]:
-    """Result and picture to storage; a picture that cannot be made is noted and nothing more."""
-    from remote_runner.video.picture import draw_picture  # noqa: PLC0415 - slow to import
+def _upload(attempt: Attempt, source: Path, report: Report) -> tuple[list[str], int]:
+    """Result and pictures to storage; a picture that cannot be made is noted and nothing more.
 
+    The notes, and the bytes of the clip.
+    """
     attempt.check()
     attempt.reporter.enter(Phase.UPLOADING)
     started = time.monotonic()
     _upload_output(attempt, report.output)
     notes = []
-    picture = attempt.folder / "picture.png"
-    try:
-        draw_picture(source, report.output, picture)
-        transfer.put_file(attempt.grant.picture_url, picture)
-    except Exception as error:  # the result is there: nothing about a picture may fail it
-        log.warning("no before/after picture: %s", error)
+    if not _draw(
+        attempt,
+        "picture.png",
+        attempt.grant.picture_url,
+        partial(_picture, attempt, source, report),
+    ):
         notes.append("picture_missing")
+    clip_bytes = 0
+    if attempt.grant.clip_url:
+        clip_bytes = _draw(
+            attempt, "clip.mp4", attempt.grant.clip_url, partial(_clip, attempt, source, report)
+        )
+        if not clip_bytes:
+            notes.append("clip_missing")
     attempt.timings["upload"] = round(time.monotonic() - started, 3)
     attempt.check()
-    return notes
+    return notes, clip_bytes
+
+
+def _draw(attempt: Attempt, name: str, url: str, draw: Callable[[Path], None]) -> int:
+    """Draw something beside the result and upload it; its bytes, 0 if that did not work."""
+    target = attempt.folder / name
+    try:
+        draw(target)
+        transfer.put_file(url, target, lambda _: attempt.check(), check=attempt.check)
+        return target.stat().st_size
+    except Cancelled:
+        raise
+    except Exception as error:  # the result is there: nothing about a picture may fail it
+        log.warning("no %s: %s", name, error)
+        return 0
+
+
+def _picture(attempt: Attempt, source: Path, report: Report, target: Path) -> None:
+    from remote_runner.video.picture import draw_picture  # noqa: PLC0415 - slow to import
+
+    draw_picture(source, report.output, target, should_stop=attempt.should_stop)
+
+
+def _clip(attempt: Attempt, source: Path, report: Report, target: Path) -> None:
+    from remote_runner.video.clip import draw_clip  # noqa: PLC0415 - slow to import
+
+    draw_clip(source, report.output, target, should_stop=attempt.should_stop)
 
 
 def _upload_output(attempt: Attempt, output: Path) -> None:
     grant = attempt.grant
     if grant.output_parts:
-        transfer.put_parts(grant.output_parts, output, lambda _: attempt.check())
+        transfer.put_parts(
+            grant.output_parts, output, lambda _: attempt.check(), check=attempt.check
+        )
     else:
-        transfer.put_file(grant.output_url, output, lambda _: attempt.check())
+        transfer.put_file(grant.output_url, output, lambda _: attempt.check(), check=attempt.check)
 
 
 def _sha256(path: Path) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from remote_runner import transfer
-from remote_runner.attempt import Attempt, carry_out
+from remote_runner.attempt import Attempt, carry_out, give_up
 from remote_runner.errors import RunnerError
 from remote_runner.orders import OrdersFeed
 from remote_runner.protocol import GREETING, Grant, Orders, Phase, ProtocolError, from_json
@@ -23,22 +25,37 @@ log = logging.getLogger(__name__)
 #: Orders that cannot be read for so long mean that nobody is there any more.
 SILENCE_S = 300.0
 #: How long an attempt may take to wind up after SIGTERM.
-GRACE_S = 8.0
+GRACE_S = 7.0
+#: When the process ends after SIGTERM, whatever it does.
+LAST_S = 9.0
 
-_LARGEST_GRANT = 256 << 10
+_LARGEST_GRANT = 4 << 20
 _GRANT_RETRY_S = 5.0
 _GRANT_TRIES = 12
 _RESULT_TRIES = 4
 
 
-def run(orders_url: str) -> int:
+def deadline_from(environment: Mapping[str, str]) -> float | None:
+    """When this process must end, epoch seconds; ValueError for what is no time."""
+    text = environment.get("NOXFVR_DEADLINE_AT")
+    if not text:
+        return None
+    try:
+        deadline_at = float(text)
+    except ValueError:
+        deadline_at = math.nan
+    if not math.isfinite(deadline_at):
+        raise ValueError(f"NOXFVR_DEADLINE_AT must be epoch seconds, not {text[:40]!r}")
+    return deadline_at
+
+
+def run(orders_url: str, deadline_at: float | None = None) -> int:
     """Follow orders until they say stop, nothing comes any more, or the deadline. Exit code.
 
     0 after ``stop`` or an idle end, 1 when the orders stayed unreadable, 143 after SIGTERM; the
     watchdog ends the process with 3.
     """
-    deadline = os.environ.get("NOXFVR_DEADLINE_AT")
-    watchdog = Watchdog(float(deadline) if deadline else None)
+    watchdog = Watchdog(deadline_at)
     reporter = Reporter()
     log_to(reporter)
     reporter.tell(GREETING)
@@ -71,6 +88,7 @@ class Lifecycle:
         self._finished: set[tuple[str | None, int | None]] = set()
         self._grant_tries = 0
         self._result_tries = 0
+        self._attempt: Attempt | None = None
         self._busy_s = time.monotonic()
         self._feed = OrdersFeed(orders_url, lambda orders: watchdog.tighten(orders.deadline_at))
 
@@ -128,7 +146,9 @@ class Lifecycle:
             return
         folder = self._work_dir / f"attempt-{grant.attempt}"
         self._result_tries = 0
-        carry_out(Attempt(grant, folder, self._reporter, lambda: self._why_stop(key)))
+        self._attempt = Attempt(grant, folder, self._reporter, lambda: self._why_stop(key))
+        carry_out(self._attempt)
+        self._attempt = None
         self._finished.add(key)
 
     def _is_finished(self, grant: Grant) -> bool | None:
@@ -176,9 +196,22 @@ class Lifecycle:
         return "cancelled" if orders.cancel else None
 
     def _terminate(self, number: int, frame: object) -> None:
+        if self._terminated.is_set():
+            return
         self._terminated.set()
         self._feed.wake()
         # A single frame of a heavy network can take longer than a host waits before it kills.
-        timer = threading.Timer(GRACE_S, os._exit, (128 + signal.SIGTERM,))
-        timer.daemon = True
-        timer.start()
+        for delay_s, end in ((GRACE_S, self._hurry), (LAST_S, self._exit)):
+            timer = threading.Timer(delay_s, end)
+            timer.daemon = True
+            timer.start()
+
+    def _hurry(self) -> None:
+        """The work does not end: say so in its place."""
+        if self._attempt is not None and not self._attempt.ended:
+            give_up(self._attempt)
+            self._exit()
+
+    @staticmethod
+    def _exit() -> None:
+        os._exit(128 + signal.SIGTERM)

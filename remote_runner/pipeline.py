@@ -1,50 +1,40 @@
-"""One video from a file to a file: decode, interpolate, enlarge, encode, copy, check.
-
-Three threads work at once: one decodes, the caller's runs the networks, one encodes and muxes.
-Short queues between them keep memory constant whatever the length. A failure of any of them ends
-all of them and is raised here.
-"""
+"""One video from a file to a file: plan, make, check, keep."""
 
 from __future__ import annotations
 
 import logging
-import os
+import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
-import torch
-
-from remote_runner.belt import Abandoned, Belt, Worker, feed
-from remote_runner.devices import describe_device, keep_freed_memory
-from remote_runner.errors import Cancelled, InputError, MachineError, from_os_error
+from remote_runner.devices import describe_device
+from remote_runner.errors import InputError, MachineError, RunnerError, from_os_error
+from remote_runner.memory import peak_memory
 from remote_runner.plan import Equipment, Plan, plan_work
+from remote_runner.production import (
+    Product,
+    Progress,
+    join_segments,
+    make_segments,
+    prepare,
+)
 from remote_runner.protocol import Check, Facts, Phase, Reason, Task
-from remote_runner.video.decode import Picture
-from remote_runner.video.mux import Writer
+from remote_runner.segments import FolderStore, SegmentStore
 from remote_runner.video.probe import probe
-from remote_runner.video.render import Timed
-from remote_runner.video.timing import expected_frames
+from remote_runner.video.render import OutOfStep
+from remote_runner.video.timing import grid_frames
 from remote_runner.video.verify import Expectation, verify
+
+__all__ = ["Progress", "Report", "process", "write_video"]
 
 log = logging.getLogger(__name__)
 
-#: Pictures waiting between two threads.
-QUEUE = 4
-
-#: Networks lighter than this run on one thread: the encoder makes better use of the others.
-_LIGHT_MACS = 1_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far the work is."""
-
-    phase: Phase
-    done: int = 0
-    """Output frames."""
-    total: int = 0
+#: Length of a segment, seconds of the source.
+SEGMENT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +47,8 @@ class Report:
     """Of the output."""
     source: Facts
     frames: int
+    resumed_frames: int
+    """Those of them that an earlier run had finished."""
     kept: tuple[str, ...]
     dropped: tuple[str, ...]
     notes: tuple[str, ...]
@@ -64,8 +56,10 @@ class Report:
     model: str
     device: str
     fps: float
-    """Output frames per second of processing."""
+    """Output frames per second of processing, earlier runs left out."""
     timings: dict[str, float]
+    peak_memory: int | None = None
+    """Most memory in use on the card, bytes."""
 
 
 def process(
@@ -77,176 +71,166 @@ def process(
     progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     container: str | None = None,
+    store: SegmentStore | None = None,
+    segment_s: float = SEGMENT_S,
 ) -> Report:
     """Carry out a task on a file.
 
     The result appears at ``output`` only after it passed the gate; its suffix becomes that of the
-    container, which ``container`` (``mp4`` or ``mkv``) may choose where it holds all streams.
+    container, which ``container`` may choose where it holds all streams. With a ``store``, the
+    work goes on behind what it has, and what was finished stays there if the work does not end.
     Raises :class:`~remote_runner.errors.RunnerError`, or
     :class:`~remote_runner.errors.Cancelled` within about one frame of ``should_stop`` turning
-    true; nothing is left behind then.
+    true; nothing else is left behind then.
     """
-    started = time.monotonic()
-    progress(Progress(phase=Phase.STARTING))
-    plan = plan_work(source, task, equipment or Equipment(), container)
-    final = output.with_suffix(f".{plan.mux.extension}")
-    if final.exists() and final.samefile(source):
-        plan.close()
-        raise InputError(Reason.BAD_TASK, "the output would replace its source")
-    unfinished = final.with_name(f".{final.name}.{os.getpid()}.part")
-    plan.timings["prepare"] = time.monotonic() - started
+    job = _Job(
+        source=source,
+        output=output,
+        task=task,
+        equipment=equipment or Equipment(),
+        progress=progress,
+        should_stop=should_stop,
+        container=container,
+        segment_s=segment_s,
+    )
     try:
-        write_video(plan, unfinished, progress=progress, should_stop=should_stop)
-        report = _gate(plan, unfinished, final, progress, should_stop)
-        unfinished.replace(final)
+        if store is not None:
+            return _process(job, store)
+        folder = Path(tempfile.mkdtemp(".segments", f".{output.name}.", output.parent))
+        try:
+            return _process(job, FolderStore(folder))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise from_os_error(error, "keeping the output file") from None
+
+
+def write_video(plan: Plan, path: Path) -> None:
+    """Write the whole output file of a plan, unchecked; raises as :func:`process` does."""
+    with tempfile.TemporaryDirectory(".segments", f".{path.name}.", path.parent) as folder:
+        product = prepare(plan, FolderStore(Path(folder)), SEGMENT_S)
+        make_segments(product)
+        join_segments(product, path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What :func:`process` was asked for."""
+
+    source: Path
+    output: Path
+    task: Task
+    equipment: Equipment
+    progress: Callable[[Progress], None]
+    should_stop: Callable[[], bool]
+    container: str | None
+    segment_s: float
+
+
+def _process(job: _Job, store: SegmentStore) -> Report:
+    """Nothing that an earlier run left may fail this one: if it does not fit, all is made anew."""
+    resumed: list[int] = []
+    try:
+        return _make(job, store, resumed)
+    except (OutOfStep, RunnerError, ValueError) as error:
+        unfit = isinstance(error, OutOfStep) or resumed
+        if not unfit or isinstance(error, InputError) or _is_from_elsewhere(error):
+            raise
+        log.warning("what an earlier run left does not fit, all is made anew: %s", error)
+    store.forget()
+    return _make(job, store, [])
+
+
+def _is_from_elsewhere(error: Exception) -> bool:
+    """Whether a failure surely has nothing to do with old segments."""
+    return isinstance(error, RunnerError) and error.reason not in (
+        Reason.GATE_FAILED,
+        Reason.ENCODER_FAILED,
+        Reason.INTERNAL,
+    )
+
+
+def _make(job: _Job, store: SegmentStore, resumed: list[int]) -> Report:
+    """``resumed`` gets the number of segments that are of an earlier run."""
+    started = time.monotonic()
+    job.progress(Progress(phase=Phase.STARTING))
+    plan = plan_work(job.source, job.task, job.equipment, job.container)
+    try:
+        final = job.output.with_suffix(f".{plan.mux.extension}")
+        if final.exists() and final.samefile(job.source):
+            raise InputError(Reason.BAD_TASK, "the output would replace its source")
+        product = prepare(plan, store, job.segment_s)
+        resumed.extend([1] * product.resumed)
+        plan.timings["prepare"] = time.monotonic() - started
+        make_segments(product, progress=job.progress, should_stop=job.should_stop)
+        unfinished = store.unfinished()
+        try:
+            join_segments(product, unfinished, should_stop=job.should_stop)
+            report = _gate(job, product, unfinished, final)
+            unfinished.replace(final)
+        finally:
+            unfinished.unlink(missing_ok=True)
     finally:
         plan.close()
-        unfinished.unlink(missing_ok=True)
     return report
 
 
-def write_video(
-    plan: Plan,
-    path: Path,
-    *,
-    progress: Callable[[Progress], None] = lambda _: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> None:
-    """Write the whole output file of a plan, unchecked; raises as :func:`process` does."""
-    started = time.monotonic()
-    pictures: Belt[Picture] = Belt(QUEUE)
-    frames: Belt[Timed] = Belt(QUEUE)
-    writer = Writer(path, plan.source, plan.mux, plan.encoder)
-    decoding = Worker(lambda: feed(pictures, _decoded(plan)), "decode")
-    encoding = Worker(lambda: _write(writer, frames), "encode")
-    failure: BaseException | None = None
-    try:
-        _share_processors(plan)
-        with torch.inference_mode():
-            _run_networks(plan, pictures, frames, progress, should_stop)
-    except BaseException as error:  # raised again once the threads have ended
-        failure = error
-    frames.close(failure)
-    pictures.abandon()
-    for worker in (decoding, encoding):
-        worker.join()
-    plan.timings["process"] = time.monotonic() - started
-    # What a thread died of comes before what the others noticed of it.
-    _raise_first(decoding.failure, encoding.failure, failure)
-
-
-def _run_networks(
-    plan: Plan,
-    pictures: Belt[Picture],
-    frames: Belt[Timed],
-    progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
-) -> None:
-    rendered = plan.renderer.render(
-        _stoppable(pictures, should_stop), plan.timeline, plan.decoder.time_base
-    )
-    for done, timed in enumerate(rendered, 1):
-        frames.put(timed)
-        if should_stop():
-            raise Cancelled
-        progress(Progress(phase=Phase.PROCESSING, done=done, total=max(done, plan.total)))
-
-
-def _stoppable(pictures: Iterable[Picture], should_stop: Callable[[], bool]) -> Iterator[Picture]:
-    """Pictures that bring forth no frame, as when the rate is lowered, must not delay a stop."""
-    for picture in pictures:
-        if should_stop():
-            raise Cancelled
-        yield picture
-
-
-def _decoded(plan: Plan) -> Iterator[Picture]:
-    for picture in plan.decoder:
-        plan.decoded += 1
-        yield picture
-
-
-def _write(writer: Writer, frames: Belt[Timed]) -> None:
-    try:
-        for timed in frames:
-            writer.write(timed)
-        writer.finish()
-    except BaseException:
-        frames.abandon()
-        writer.abandon()
-        raise
-
-
-def _share_processors(plan: Plan) -> None:
-    """All processors for a network on the CPU; one where there is little to share out.
-
-    Threads of PyTorch wait for each other after every operation: beside a busy encoder that costs
-    more than it brings, unless the operations are long.
-    """
-    heavy = plan.interpolator is not None or (
-        plan.upscaler is not None and plan.upscaler.macs_per_pixel > _LIGHT_MACS
-    )
-    if plan.device.type == "cpu":
-        keep_freed_memory()
-    torch.get_num_threads()  # settles this thread's default, which would undo the setting later
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if heavy else 1)
-
-
-def _raise_first(*failures: BaseException | None) -> None:
-    for failure in failures:
-        if failure is None or isinstance(failure, Abandoned):
-            continue
-        if isinstance(failure, (torch.OutOfMemoryError, MemoryError)):
-            raise MachineError(Reason.OUT_OF_MEMORY, "no memory left") from failure
-        raise failure
-
-
-def _gate(
-    plan: Plan,
-    unfinished: Path,
-    final: Path,
-    progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
-) -> Report:
+def _gate(job: _Job, product: Product, unfinished: Path, final: Path) -> Report:
     """Look at what was written; only what is right is kept."""
-    progress(Progress(phase=Phase.VERIFYING, done=plan.total, total=plan.total))
+    plan = product.plan
+    segments = len(product.finished)
+    job.progress(
+        Progress(phase=Phase.VERIFYING, done=plan.total, total=plan.total, segments=segments)
+    )
     started = time.monotonic()
     checks = verify(
-        plan.source, unfinished, expectation=_expectation(plan), should_stop=should_stop
+        plan.source,
+        unfinished,
+        expectation=_expectation(plan),
+        facts=plan.facts,
+        should_stop=job.should_stop,
     )
     failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
     if failed:
         raise MachineError(Reason.GATE_FAILED, "; ".join(failed))
     facts = probe(unfinished)
     plan.timings["verify"] = time.monotonic() - started
+    resumed = product.resumed_frames
     return Report(
         output=final,
         extension=plan.mux.extension,
         facts=facts,
         source=plan.facts,
         frames=facts.frames,
+        resumed_frames=resumed,
         kept=plan.mux.kept_labels,
         dropped=plan.mux.dropped_labels,
-        notes=plan.notes(),
+        notes=tuple(sorted({*plan.notes(), *product.store.notes()})),
         checks=tuple(checks),
         model=plan.model,
         device=describe_device(plan.device),
-        fps=facts.frames / plan.timings["process"],
+        fps=max(0, facts.frames - resumed) / max(1e-3, plan.timings["process"]),
         timings={name: round(value, 3) for name, value in plan.timings.items()},
+        peak_memory=peak_memory(plan.device),
     )
 
 
 def _expectation(plan: Plan) -> Expectation:
     """What the gate must find, from what was decoded and not from what was written."""
-    task = plan.task
+    task, decoder = plan.task, plan.decoder
     on_grid = task.mode.interpolates and task.fps is not None
     factor = task.factor if task.mode.interpolates else 1
+    until = plan.renderer.until if plan.renderer.until is not None else decoder.start
+    span_s = (until - decoder.start) * decoder.time_base
+    rate = task.target_fps(Fraction(plan.facts.fps))
     return Expectation(
         width=plan.geometry.outer_width,
         height=plan.geometry.outer_height,
-        frames=expected_frames(task, plan.facts) if on_grid else plan.decoded * factor,
+        frames=grid_frames(span_s, rate) if on_grid else plan.decoded * factor,
         frames_tolerance=1 if on_grid else 0,
         kept=plan.mux.kept,
+        start_s=float(decoder.start * decoder.time_base),
+        end_s=float(until * decoder.time_base),
+        rate=rate if on_grid else None,
+        picture=plan.geometry.picture_size,
     )

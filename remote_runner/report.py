@@ -100,7 +100,15 @@ class Reporter:
         with self._lock:
             self._urls = status_url, log_url
             self._status = replace(
-                self._status, job=job, attempt=attempt, done=0, total=0, fps=0.0, eta_s=None
+                self._status,
+                job=job,
+                attempt=attempt,
+                done=0,
+                total=0,
+                fps=0.0,
+                eta_s=None,
+                segments=0,
+                preview=False,
             )
             self._pace = Pace()
             self._sent = 0
@@ -131,6 +139,17 @@ class Reporter:
                 self._said_s = now_s
         if due:
             self.tell(progress_line(done, total, fps, eta_s))
+
+    def count(self, segments: int) -> None:
+        """Finished segments of the new video."""
+        with self._lock:
+            self._status = replace(self._status, segments=segments)
+
+    def show_preview(self) -> None:
+        """The preview lies at its URL now."""
+        with self._lock:
+            self._status = replace(self._status, preview=True)
+        self._wake.set()
 
     def tell(self, line: str) -> None:
         """A line for people: on standard output and in the log."""

@@ -53,8 +53,16 @@ def read(url: str, limit: int) -> bytes:
     return data
 
 
-def fetch(url: str, path: Path, progress: Callable[[int], None] = lambda _: None) -> None:
+def fetch(
+    url: str,
+    path: Path,
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Download into a file; ``progress`` gets the bytes so far and may raise to stop.
+
+    ``check`` is called between tries and may raise too.
 
     A broken connection is continued where it broke, if the server can.
     """
@@ -67,19 +75,33 @@ def fetch(url: str, path: Path, progress: Callable[[int], None] = lambda _: None
         url,
         lambda: _get_into(url, path, progress),
         gained=lambda: path.stat().st_size if path.exists() else 0,
+        check=check,
     )
 
 
-def put_bytes(url: str, data: bytes, *, attempts: int | None = None) -> None:
+def put_bytes(
+    url: str,
+    data: bytes,
+    *,
+    attempts: int | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Write a small document; on this machine's own disk it appears whole or not at all."""
     if path := local_path(url):
         _replace(url, path, lambda file: file.write(data))
         return
-    repeat(url, lambda: _put(url, data, len(data)), attempts)
+    repeat(url, lambda: _put(url, data, len(data)), attempts, check=check)
 
 
-def put_file(url: str, path: Path, progress: Callable[[int], None] = lambda _: None) -> None:
-    """Upload a file; ``progress`` gets the bytes so far and may raise to stop."""
+def put_file(
+    url: str,
+    path: Path,
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Upload a file; ``progress`` gets the bytes so far and may raise to stop, ``check`` is called
+    between tries and may raise too."""
     if target := local_path(url):
         with path.open("rb") as file:
             counted = _Counted(file, progress)
@@ -90,16 +112,21 @@ def put_file(url: str, path: Path, progress: Callable[[int], None] = lambda _: N
         with path.open("rb") as file:
             _put(url, _Counted(file, progress), path.stat().st_size)
 
-    repeat(url, once)
+    repeat(url, once, check=check)
 
 
 def put_parts(
-    urls: Sequence[str], path: Path, progress: Callable[[int], None] = lambda _: None
+    urls: Sequence[str],
+    path: Path,
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Upload a file in parts, some of them side by side; part n goes to the n-th URL.
 
     Parts are of one size, at least :data:`PART_BYTES`; the last may be smaller, and URLs may be
-    left over. ``progress`` gets the bytes so far, from several threads, and may raise to stop.
+    left over. ``progress`` gets the bytes so far, from several threads, and may raise to stop;
+    ``check`` is called between tries and may raise too.
     """
     if any(local_path(url) for url in urls):
         raise MachineError(Reason.TRANSFER_FAILED, "only servers take parts")
@@ -118,7 +145,7 @@ def put_parts(
                 _put(urls[number], _Counted(file, partial(total.note, number), length), length)
 
         try:
-            repeat(urls[number], once)
+            repeat(urls[number], once, check=check)
         except BaseException:
             total.stop()
             raise

@@ -43,7 +43,11 @@ class NotThere(MachineError):
 
 def local_path(url: str) -> Path | None:
     """The path of a ``file://`` URL, none for ``http(s)://``; :class:`MachineError` for others."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+        parts.port  # noqa: B018 - looking at it is what finds that it is none
+    except ValueError:
+        raise MachineError(Reason.TRANSFER_FAILED, "that is no URL") from None
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return Path(urllib.request.url2pathname(parts.path))
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL):
@@ -73,10 +77,12 @@ def repeat(
     once: Callable[[], T],
     attempts: int | None = None,
     gained: Callable[[], int] = lambda: 0,
+    check: Callable[[], None] = lambda: None,
 ) -> T:
     """Try again with growing delays what may be better later; say at once what will not be.
 
-    A try after which ``gained`` (bytes, say) has grown by a mebibyte does not count.
+    A try after which ``gained`` (bytes, say) has grown by a mebibyte does not count. ``check`` is
+    called before every try and while waiting for the next, and may raise to stop.
     """
     attempts = attempts or ATTEMPTS
     delay_s = FIRST_DELAY_S
@@ -84,6 +90,7 @@ def repeat(
     attempt, before = 0, gained()
     while attempt < attempts:
         attempt += 1
+        check()
         try:
             return once()
         except urllib.error.HTTPError as error:
@@ -105,9 +112,17 @@ def repeat(
             attempt, before, delay_s = 0, gained(), FIRST_DELAY_S
         log.warning("%s: %s, attempt %d of %d", place(url), what, attempt, attempts)
         if attempt < attempts:
-            time.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            _wait(delay_s * random.uniform(0.5, 1.0), check)  # noqa: S311 - jitter
             delay_s = min(LONGEST_DELAY_S, delay_s * 2)
     raise MachineError(Reason.TRANSFER_FAILED, f"{place(url)}: {what}")
+
+
+def _wait(seconds: float, check: Callable[[], None]) -> None:
+    """In short naps, so that a stop is noticed."""
+    end_s = time.monotonic() + seconds
+    while (left_s := end_s - time.monotonic()) > 0:
+        check()
+        time.sleep(min(left_s, 0.25))
 
 
 def _is_network(error: OSError) -> bool:

@@ -7,30 +7,41 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-import torch
-from av.video.frame import VideoFrame
 from torch import Tensor
-from torch.utils.dlpack import from_dlpack
 
+from remote_runner.memory import try_twice
 from remote_runner.models.base import Interpolator
-from remote_runner.video.colour import Colours, small_luma
+from remote_runner.video.colour import Colours
 from remote_runner.video.cuts import is_cut
 from remote_runner.video.decode import Picture, orient
-from remote_runner.video.enlarge import Enlarger, frame_in_borders
+from remote_runner.video.enlarge import Enlarger, cut_to_window, frame_in_borders
+from remote_runner.video.frames import FrameMaker, Promised
 from remote_runner.video.geometry import Geometry
 from remote_runner.video.signal import Signal
 from remote_runner.video.source import Orientation
 from remote_runner.video.timing import HOLD_S, Timeline
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A source picture that output frames begin at, and all that was counted before it."""
+
+    at: int
+    """Ticks of the source, as in ``previous``."""
+    previous: int | None = None
+    """Time of the picture before it."""
+    pictures: int = 0
+    cuts: int = 0
+    repeated: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Timed:
     """A frame for the encoder and when it is shown, in ticks of the timeline."""
 
-    frame: VideoFrame
+    frame: Promised
     at: int
-    end: int | None = None
-    """Known for the last frame only; the others end where the next begins."""
+    origin: Origin
 
 
 class _Made:
@@ -43,7 +54,7 @@ class _Made:
     @cached_property
     def small(self) -> Tensor:
         """Thumbnail of the luma."""
-        return small_luma(self._picture.planes()[0], self._renderer.signal)
+        return self._picture.small(self._renderer.signal)
 
     @cached_property
     def rgb(self) -> Tensor:
@@ -53,11 +64,20 @@ class _Made:
     def large(self) -> Tensor:
         return self._renderer.enlarge(self.rgb)
 
+    # An interpolator knows a frame that it saw before by its object.
     @cached_property
-    def frame(self) -> VideoFrame:
-        """Ready for the encoder."""
+    def nominal(self) -> Tensor:
+        return _nominal(self.rgb)
+
+    @cached_property
+    def nominal_large(self) -> Tensor:
+        return _nominal(self.large)
+
+    @cached_property
+    def frame(self) -> Promised:
+        """For the encoder."""
         if self._renderer.passes_through:
-            return self._picture.frame
+            return self._renderer.frames.pass_on(self._picture)
         return self._renderer.to_frame(self.large)
 
 
@@ -67,6 +87,11 @@ class _Still:
 
     picture: Picture
     made: _Made
+    repeats: bool
+
+
+class OutOfStep(Exception):
+    """The pictures are not those that work is to go on with."""
 
 
 class Renderer:
@@ -82,18 +107,24 @@ class Renderer:
         interpolator: Interpolator | None,
         upscale_first: bool,
         output_format: str,
-        device: torch.device,
+        colours: Colours,
+        frames: FrameMaker,
     ) -> None:
         self.signal = signal
+        self.frames = frames
         self._orientation = orientation
         self._geometry = geometry
         self._enlarger = enlarger
         self._interpolator = interpolator
         self._upscale_first = upscale_first
-        self._format = output_format
-        self._colours = Colours(signal, device)
+        self._colours = colours
+        self._device = colours.device
+        self.pictures = 0
         self.cuts = 0
         self.repeated = 0
+        #: Time and end of the last picture, ticks of the source; known when all is rendered.
+        self.last_at: int | None = None
+        self.until: int | None = None
         # A source frame that stays as it is goes to the encoder without a detour through RGB.
         self.passes_through = (
             enlarger is None
@@ -103,47 +134,75 @@ class Renderer:
         )
 
     def render(
-        self, pictures: Iterable[Picture], timeline: Timeline, source_base: Fraction
+        self,
+        pictures: Iterable[Picture],
+        timeline: Timeline,
+        source_base: Fraction,
+        *,
+        begin: Origin | None = None,
     ) -> Iterator[Timed]:
-        """All output frames in order; the last one knows its end. Needs inference mode."""
+        """All output frames in order. Needs inference mode.
+
+        With ``begin``, the frames from that picture on, the same as if all had been rendered: the
+        pictures then come from the one before it on. Raises :class:`OutOfStep` if they do not.
+        """
         hold = HOLD_S / source_base
         step = 1
+        before: _Still | None = None
         last: _Still | None = None
+        if begin is not None:
+            self.pictures, self.cuts, self.repeated = begin.pictures, begin.cuts, begin.repeated
         for before, first, second, after in _windows(self._stills(pictures)):
+            if begin is not None and before is None:
+                step = _enter(timeline, begin, first, second)
+                continue
             last = first
             if second is None:
                 break
             step = second.picture.at - first.picture.at
-            blend: Callable[[float], VideoFrame] | None = None
+            origin = self._count(before, first)
+            blend: Callable[[float], Promised] | None = None
             for slot in timeline.between(first.picture.at, second.picture.at):
                 if slot.t == 0:
-                    yield Timed(first.made.frame, slot.at)
+                    yield Timed(first.made.frame, slot.at, origin)
                     continue
                 if blend is None:
                     joined = step <= hold and not self._is_cut(before, first, second, after)
                     blend = self._blend(first, second, joined=joined)
-                yield Timed(blend(float(slot.t)), slot.at)
+                yield Timed(blend(float(slot.t)), slot.at, origin)
         if last is not None:
-            yield from self._ending(last, timeline, step)
+            yield from self._ending(before, last, timeline, step)
+        elif begin is not None:
+            raise OutOfStep
 
-    def _ending(self, last: _Still, timeline: Timeline, step: int) -> Iterator[Timed]:
-        start = last.picture.at
-        end = start + (last.picture.duration or step)
-        slots = timeline.last(start, end)
-        for place, slot in enumerate(slots, 1):
-            stop = timeline.end(end) if place == len(slots) else None
-            yield Timed(last.made.frame, slot.at, stop)
+    def _ending(
+        self, before: _Still | None, last: _Still, timeline: Timeline, step: int
+    ) -> Iterator[Timed]:
+        origin = self._count(before, last)
+        self.last_at = last.picture.at
+        self.until = last.picture.at + (last.picture.duration or step)
+        for slot in timeline.last(self.last_at, self.until):
+            yield Timed(last.made.frame, slot.at, origin)
+
+    def _count(self, before: _Still | None, first: _Still) -> Origin:
+        origin = Origin(
+            at=first.picture.at,
+            previous=before.picture.at if before else None,
+            pictures=self.pictures,
+            cuts=self.cuts,
+            repeated=self.repeated,
+        )
+        self.pictures += 1
+        self.repeated += first.repeats
+        return origin
 
     def _stills(self, pictures: Iterable[Picture]) -> Iterator[_Still]:
         previous: _Still | None = None
         for picture in pictures:
-            if previous is not None and picture.equals(previous.picture):
-                self.repeated += 1
-                still = _Still(picture, previous.made)
-            else:
-                still = _Still(picture, _Made(picture, self))
-            yield still
-            previous = still
+            repeats = previous is not None and picture.repeats
+            made = previous.made if previous is not None and repeats else _Made(picture, self)
+            previous = _Still(picture, made, repeats)
+            yield previous
 
     def _is_cut(
         self, before: _Still | None, first: _Still, second: _Still, after: _Still | None
@@ -159,31 +218,40 @@ class Renderer:
 
     def _blend(
         self, first: _Still, second: _Still, *, joined: bool
-    ) -> Callable[[float], VideoFrame]:
+    ) -> Callable[[float], Promised]:
         """In-between frames of two neighbours. Across a cut the first stands until its end: the
         second, which sound may go with, must not be seen before its time."""
         if not joined or self._interpolator is None or first.made is second.made:
             return lambda _: first.made.frame
         if self._upscale_first:
             between = self._interpolator.between(
-                _nominal(first.made.large), _nominal(second.made.large)
+                first.made.nominal_large, second.made.nominal_large
             )
-            return lambda t: self.to_frame(between(t)[0])
-        between = self._interpolator.between(_nominal(first.made.rgb), _nominal(second.made.rgb))
-        return lambda t: self.to_frame(self.enlarge(between(t)[0]))
+            return lambda t: self.to_frame(self._new(between, t))
+        between = self._interpolator.between(first.made.nominal, second.made.nominal)
+        return lambda t: self.to_frame(self.enlarge(self._new(between, t)))
+
+    def _new(self, between: Callable[[float], Tensor], t: float) -> Tensor:
+        return try_twice(lambda: between(t)[0], self._device)
 
     def to_rgb(self, picture: Picture) -> Tensor:
-        return orient(self._colours.to_rgb(picture.planes()), self._orientation)
+        rgb = orient(self._colours.to_rgb(picture.planes()), self._orientation)
+        return cut_to_window(rgb, self._geometry)
 
     def enlarge(self, rgb: Tensor) -> Tensor:
         return self._enlarger(rgb) if self._enlarger else rgb
 
-    def to_frame(self, inner: Tensor) -> VideoFrame:
+    def to_frame(self, inner: Tensor) -> Promised:
         """RGB of the inner size → a frame of the outer size in the output format."""
-        outer = frame_in_borders(inner, self._geometry)
-        frame = VideoFrame(self._geometry.outer_width, self._geometry.outer_height, self._format)
-        self._colours.to_planes(outer, [from_dlpack(plane) for plane in frame.planes])
-        return frame
+        return self.frames.make(frame_in_borders(inner, self._geometry))
+
+
+def _enter(timeline: Timeline, begin: Origin, first: _Still, second: _Still | None) -> int:
+    """Skip the pair before the beginning; the ticks between the two."""
+    if second is None or (first.picture.at, second.picture.at) != (begin.previous, begin.at):
+        raise OutOfStep
+    timeline.enter(first.picture.at, second.picture.at)
+    return second.picture.at - first.picture.at
 
 
 def _nominal(rgb: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ frames to tell the time, so a variable frame rate stays as it is unless a grid i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -22,6 +23,9 @@ USUAL_RATES = (
 
 #: Frames further apart than this are a slide show: the picture stands instead of morphing.
 HOLD_S = Fraction(1)
+
+#: Many files were made of such that count milliseconds.
+_ROUNDING_S = Fraction(1, 1000)
 
 #: Containers keep the time base as a 32-bit divisor of a second.
 _FINEST = 1_000_000_000
@@ -42,10 +46,14 @@ class Timeline(Protocol):
     @property
     def time_base(self) -> Fraction: ...
 
-    def between(self, first: int, second: int) -> list[Slot]:
-        """Moments in [first, second), source ticks, for two neighbours."""
+    def enter(self, first: int, second: int) -> None:
+        """Go on at ``second``, as if all up to it had been asked for; ``first`` is the neighbour
+        before it."""
 
-    def last(self, first: int, end: int) -> list[Slot]:
+    def between(self, first: int, second: int) -> Iterator[Slot]:
+        """Moments in [first, second), source ticks, for two neighbours; take them all."""
+
+    def last(self, first: int, end: int) -> Iterator[Slot]:
         """Moments of the last source frame, shown from ``first`` to ``end``, source ticks."""
 
     def end(self, end: int) -> int:
@@ -71,6 +79,11 @@ def expected_frames(task: Task, facts: Facts) -> int:
     return max(1, round(facts.duration_s * task.target_fps(Fraction(facts.fps))))
 
 
+def grid_frames(duration_s: Fraction, rate: Fraction) -> int:
+    """Frames of a constant rate that cover a duration, to the nearest; at least one."""
+    return max(1, math.floor(duration_s * rate + Fraction(1, 2)))
+
+
 def rate_text(rate: Fraction) -> str:
     """``24`` or ``24000/1001``."""
     return str(rate)
@@ -87,17 +100,18 @@ class Multiplied:
         self._factor = factor
         self._ticks, self.time_base = _exact_base(source_base / factor)
 
-    def between(self, first: int, second: int) -> list[Slot]:
-        step = second - first
-        parts = range(self._factor)
-        return [
-            Slot(self._at(first * self._factor + k * step), Fraction(k, self._factor))
-            for k in parts
-        ]
+    def enter(self, first: int, second: int) -> None:
+        """Nothing: every frame's time comes from its own neighbours."""
 
-    def last(self, first: int, end: int) -> list[Slot]:
-        slots = self.between(first, end)
-        return [Slot(slot.at, Fraction(0)) for slot in slots if slot.at < self.end(end)]
+    def between(self, first: int, second: int) -> Iterator[Slot]:
+        step = second - first
+        for k in range(self._factor):
+            yield Slot(self._at(first * self._factor + k * step), Fraction(k, self._factor))
+
+    def last(self, first: int, end: int) -> Iterator[Slot]:
+        for slot in self.between(first, end):
+            if slot.at < self.end(end):
+                yield Slot(slot.at, Fraction(0))
 
     def end(self, end: int) -> int:
         return self._at(end * self._factor)
@@ -109,8 +123,8 @@ class Multiplied:
 class Grid:
     """A constant rate from the first source frame on, whatever the source's own steps are.
 
-    Frame n is shown at start + n / rate. Moments within a tick, or a thousandth of the step, of a
-    source frame take that frame as it is.
+    Frame n is shown at start + n / rate. Moments within a tick or a millisecond (an eighth of the
+    step at most), or a thousandth of the step, of a source frame take that frame as it is.
     """
 
     def __init__(self, source_base: Fraction, rate: Fraction, start: int) -> None:
@@ -127,22 +141,22 @@ class Grid:
         self._ticks, self.time_base = _exact_base(base)
         self._unit = base
 
-    def between(self, first: int, second: int) -> list[Slot]:
-        slots = []
-        while (place := self._place()) < second - self._snap(second - first):
-            slots.append(Slot(self._at(), self._share(place, first, second)))
-            self._next += 1
-        return slots
+    def enter(self, first: int, second: int) -> None:
+        limit = second - self._snap(second - first) - self._start
+        self._next = max(0, math.ceil(limit * self._rate * self._source))
 
-    def last(self, first: int, end: int) -> list[Slot]:
-        wanted = max(
-            1, math.floor((end - self._start) * self._source * self._rate + Fraction(1, 2))
-        )
-        slots = []
-        while self._next < wanted:
-            slots.append(Slot(self._at(), Fraction(0)))
+    def between(self, first: int, second: int) -> Iterator[Slot]:
+        while (place := self._place()) < second - self._snap(second - first):
+            slot = Slot(self._at(), self._share(place, first, second))
             self._next += 1
-        return slots
+            yield slot
+
+    def last(self, first: int, end: int) -> Iterator[Slot]:
+        wanted = grid_frames((end - self._start) * self._source, self._rate)
+        while self._next < wanted:
+            slot = Slot(self._at(), Fraction(0))
+            self._next += 1
+            yield slot
 
     def end(self, end: int) -> int:
         return self._at()
@@ -157,7 +171,8 @@ class Grid:
         return (place - first) / (second - first)
 
     def _snap(self, step: int) -> Fraction:
-        return max(Fraction(step, 1000), min(Fraction(1), Fraction(step, 8)))
+        rounding = max(Fraction(1), _ROUNDING_S / self._source)
+        return max(Fraction(step, 1000), min(rounding, Fraction(step, 8)))
 
     def _at(self) -> int:
         moment = self._start * self._source + self._next / self._rate

@@ -132,10 +132,11 @@ def _beep(out, track, seconds, pitch, start_s=0):
     out.mux(track.encode(None))
 
 
+_TEXTS = {".mp4": "mov_text", ".mov": "mov_text", ".webm": "webvtt"}
+
+
 def _add_text(out, path, n):
-    stream = out.add_mux_stream(
-        "mov_text" if path.suffix == ".mp4" else "subrip", time_base=Fraction(1, 1000)
-    )
+    stream = out.add_mux_stream(_TEXTS.get(path.suffix, "subrip"), time_base=Fraction(1, 1000))
     stream.metadata["language"] = ["eng", "rus"][n]
     return stream
 
@@ -143,7 +144,7 @@ def _add_text(out, path, n):
 def _write_text(out, stream, path, lines):
     for start, end, text in lines:
         data = text.encode()
-        if path.suffix == ".mp4":
+        if _TEXTS.get(path.suffix) == "mov_text":
             data = len(data).to_bytes(2, "big") + data
         packet = Packet(data)
         packet.stream = stream

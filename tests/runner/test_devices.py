@@ -108,6 +108,48 @@ def test_the_command_prints_a_name_or_a_typed_error(capsys, monkeypatch):
     assert error == {"reason": "no_device", "detail": "this machine has no CUDA device"}
 
 
+@pytest.fixture
+def backends():
+    """Settings of PyTorch's libraries, as they were before."""
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32
+    yield torch.backends
+    cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32 = before
+
+
+def test_colours_keep_all_bits_of_float32_on_a_card(backends, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = True
+    backends.cudnn.benchmark = False
+    devices.tune_card(torch.device("cpu"))
+    assert (chosen, backends.cudnn.benchmark) == ([], False)
+    devices.tune_card(torch.device("cuda", 1))
+    assert chosen == [torch.device("cuda", 1)]
+    assert backends.cudnn.benchmark
+    assert not backends.cuda.matmul.allow_tf32 and not backends.cudnn.allow_tf32
+
+
+def test_the_processor_has_no_streams():
+    with devices.own_stream(torch.device("cpu")):
+        assert float(torch.ones(2).sum()) == 2
+
+
+@pytest.mark.gpu
+def test_work_on_a_card_goes_on_in_a_stream_of_its_own():
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+    device = torch.device("cuda", 0)
+    ones = torch.ones(1 << 24, device=device)
+    for _ in range(50):
+        ones += 1
+    with devices.own_stream(device):
+        assert torch.cuda.current_stream(device) != torch.cuda.default_stream(device)
+        # what the default stream was still at comes first
+        assert float(ones.max()) == float(ones.min()) == 51
+    assert torch.cuda.current_stream(device) == torch.cuda.default_stream(device)
+
+
 @pytest.mark.gpu
 def test_a_real_card_is_proven():
     if not torch.cuda.is_available():

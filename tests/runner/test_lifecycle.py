@@ -5,14 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from remote_runner.protocol import (
     GREETING,
     MARKER,
-    Grant,
-    Mode,
-    Orders,
     Outcome,
     Phase,
     Reason,
@@ -24,134 +19,8 @@ from remote_runner.protocol import (
 )
 from remote_runner.transfer import put_bytes
 from remote_runner.video.verify import verify
-from tests.runner.clips import make_clip
 from tests.runner.http_folder import HttpFolder
-
-ROOT = Path(__file__).parents[2]
-INTERP = Task(mode=Mode.INTERP)
-
-
-class Mailbox:
-    """The controller's side of a runner: a folder of objects with file:// URLs."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.sequence = 0
-        self.deadline_at = time.time() + 120
-
-    def url(self, name):
-        return (self.folder / name).as_uri()
-
-    def order(self, *, job=None, attempt=None, idle_s=60.0, cancel=False, stop=False):
-        self.sequence += 1
-        orders = Orders(
-            machine="m1",
-            sequence=self.sequence,
-            deadline_at=self.deadline_at,
-            idle_s=idle_s,
-            status_url=self.url("machine/status"),
-            job=job,
-            attempt=attempt,
-            grant_url=self.url(f"{job}/{attempt}/grant") if job else None,
-            cancel=cancel,
-            stop=stop,
-        )
-        put_bytes(self.url("orders"), to_json(orders).encode())
-
-    def grant(self, job, attempt, source, *, task=INTERP, **changes):
-        here = f"{job}/{attempt}"
-        values = {
-            "job": job,
-            "attempt": attempt,
-            "task": task,
-            "source_url": source if isinstance(source, str) else source.as_uri(),
-            "source_name": "../<b>\u202e.mp4",
-            "source_bytes": 0,
-            "output_url": self.url(f"{here}/output"),
-            "picture_url": self.url(f"{here}/picture.png"),
-            "status_url": self.url(f"{here}/status"),
-            "log_url": self.url(f"{here}/log"),
-            "result_url": self.url(f"{here}/result"),
-            "deadline_at": time.time() + 100,
-            "device": "cpu",
-            **changes,
-        }
-        put_bytes(self.url(f"{here}/grant"), to_json(Grant(**values)).encode())
-        self.order(job=job, attempt=attempt)
-
-    def document(self, kind, name):
-        path = self.folder / name
-        return from_json(kind, path.read_bytes()) if path.exists() else None
-
-    def result(self, job, attempt, timeout_s=40):
-        return wait(lambda: self.document(Result, f"{job}/{attempt}/result"), timeout_s)
-
-    def phase(self, job, attempt):
-        status = self.document(Status, f"{job}/{attempt}/status")
-        return status and (status.phase, status.done)
-
-
-def wait(look, timeout_s=40):
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
-
-
-@pytest.fixture
-def mailbox(tmp_path):
-    folder = tmp_path / "mailbox"
-    folder.mkdir()
-    return Mailbox(folder)
-
-
-@pytest.fixture
-def start(tmp_path, mailbox):
-    """Starts runners, and sees to it that none is left."""
-    started = []
-
-    def start_runner(**environment):
-        work = tmp_path / "work"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "remote_runner", mailbox.url("orders")],
-            cwd=ROOT,
-            env={**os.environ, "NOXFVR_WORK_DIR": str(work), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    yield start_runner
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def clip(tmp_path):
-    return make_clip(tmp_path / "clip.mp4", audio=1)
-
-
-@pytest.fixture
-def long_clip(tmp_path):
-    return make_clip(
-        tmp_path / "long.mp4", width=320, height=180, count=600, options={"preset": "ultrafast"}
-    )
-
-
-def ended(process, timeout_s=20):
-    output, errors = process.communicate(timeout=timeout_s)
-    return process.returncode, output.splitlines(), errors
-
-
-def leftovers(tmp_path):
-    return [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
+from tests.runner.mailbox import ROOT, ended, leftovers, wait
 
 
 def test_jobs_are_done_one_after_another_until_told_to_stop(tmp_path, mailbox, start, clip):
@@ -374,3 +243,20 @@ def test_a_grant_of_another_version_does_not_stop_the_machine(mailbox, start, cl
     code, _, errors = ended(runner)
     assert code == 0
     assert "the grant could not be read" in errors
+
+
+def test_an_odd_deadline_or_url_is_wrong_usage(mailbox, start):
+    for odd in ("soon", "nan", "1e999"):
+        code, _, errors = ended(start(NOXFVR_DEADLINE_AT=odd))
+        assert code == 2
+        assert errors.startswith("error: NOXFVR_DEADLINE_AT") and errors.count("\n") == 1
+    for url in ("http://[::1", "https://host:port/orders", "file://host/x"):
+        done = subprocess.run(
+            [sys.executable, "-m", "remote_runner", url],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

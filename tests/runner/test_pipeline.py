@@ -15,7 +15,7 @@ from remote_runner.models.base import identity_upscaler
 from remote_runner.pipeline import process
 from remote_runner.plan import Equipment
 from remote_runner.protocol import Mode, Phase, Reason, Task
-from remote_runner.video import mux
+from remote_runner.video import segment
 from remote_runner.video.picture import draw_picture
 from tests.runner.clips import make_clip, video_times
 
@@ -45,7 +45,7 @@ def test_phases_and_frames_are_reported_in_order(tmp_path, equipment):
     ]
     assert [each.done for each in seen[1:13]] == list(range(1, 13))
     assert {each.total for each in seen[1:13]} == {12}
-    assert set(report.timings) == {"prepare", "process", "verify"}
+    assert set(report.timings) == {"prepare", "process", "join", "verify"}
     assert report.model == "identity"
     assert work_threads() == []
 
@@ -84,15 +84,14 @@ def test_a_full_disk_is_a_typed_failure(small_disk, tmp_path, equipment):
 
 def test_an_encoder_that_fails_in_the_middle_ends_everything(tmp_path, equipment, monkeypatch):
     source = make_clip(tmp_path / "in.mp4", count=100)
-    whole = mux.Writer.write
+    whole = segment.SegmentWriter.write
 
     def fail_later(self, timed):
-        if self.frames == 10:
-            timed.frame.pts = None
+        if len(self.shown) == 10:
             raise MachineError(Reason.ENCODER_FAILED, "it died")
         whole(self, timed)
 
-    monkeypatch.setattr(mux.Writer, "write", fail_later)
+    monkeypatch.setattr(segment.SegmentWriter, "write", fail_later)
     error = failure_of(source, tmp_path / "out.mp4", equipment=equipment)
     assert error.reason is Reason.ENCODER_FAILED
     assert work_threads() == []
@@ -177,9 +176,9 @@ def test_a_card_that_is_not_there_is_never_replaced_by_the_processor():
 
 def test_an_output_that_fails_the_gate_is_not_kept(tmp_path, equipment, monkeypatch):
     source = make_clip(tmp_path / "in.mp4", count=24)
-    whole = mux.Writer.write
+    whole = segment.SegmentWriter.write
     monkeypatch.setattr(
-        mux.Writer,
+        segment.SegmentWriter,
         "write",
         lambda self, timed: None if timed.at == 512 * 5 else whole(self, timed),
     )
@@ -272,3 +271,17 @@ def test_an_output_never_replaces_its_source(tmp_path):
     with pytest.raises(InputError, match="replace its source"):
         process(source, tmp_path / "in.avi", Task(), equipment=Equipment(device="cpu"))
     assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("task", [Task(), Task(mode=Mode.INTERP, fps="60")])
+def test_a_capture_that_begins_amid_a_group_is_judged_by_what_could_be_decoded(
+    tmp_path, equipment, task
+):
+    whole = make_clip(tmp_path / "whole.ts", count=96, options={"g": "24", "crf": "10"})
+    data = whole.read_bytes()
+    source = tmp_path / "in.ts"
+    source.write_bytes(data[len(data) // 188 // 6 * 188 :])
+    report = process(source, tmp_path / "out.mkv", task, equipment=equipment)
+    assert any(note.startswith("frames_missing:") for note in report.notes)
+    assert report.facts.duration_s < report.source.duration_s - 0.2
+    assert all(check.passed for check in report.checks)

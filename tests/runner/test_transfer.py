@@ -201,3 +201,18 @@ def test_a_full_disk_is_told(small_disk, tmp_path):
     error = failure_of(lambda: transfer.put_file((small_disk / "out").as_uri(), source))
     assert error.reason is Reason.DISK_FULL
     assert list(small_disk.iterdir()) == []
+
+
+def test_a_stop_is_noticed_between_the_tries(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(urls, "FIRST_DELAY_S", 60.0)
+    server.failures["GET", "object"] = [503] * 9
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) > 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        transfer.fetch(server.url("object"), tmp_path / "file", check=check)
+    assert server.requests["GET", "object"] == 1

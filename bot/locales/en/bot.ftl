@@ -94,6 +94,7 @@ plan-none = none
 plan-result = Will be: { $size }, { $fps }
 plan-time-measured = Takes about { $time } (measured on earlier runs)
 plan-time-formula = Takes about { $time } (estimate by formula)
+plan-reckoned = The model's speed is not known: the time is that of the heaviest one
 plan-cost = Cost: about { $money }
 plan-choose = Choose what to do and press “Start”.
 
@@ -109,6 +110,7 @@ fact-chapters =
 
 task-scale = ×{ $scale }
 task-factor = { $factor }× fps
+task-same = an even frame rate
 
 ## While it runs
 
@@ -179,6 +181,8 @@ result-picture = { $size }, { $fps }
 result-length = { $time }, { $frames }
 result-bytes = Size: { $size }
 result-took = Took { $time }
+result-resumed = Went on behind { $frames } of an earlier attempt
+result-clip = Before and after, side by side
 result-large = The file is larger than { $limit }, too large for this chat.
 result-refused = Telegram refused the file.
 result-forbidden = This chat does not allow files.
@@ -191,6 +195,13 @@ result-dropped = not carried over: { $list }
 
 note-matrix_assumed = the file names no colour matrix, { $value } was assumed
 note-matrix_treated_as_bt709 = colour matrix { $value } was treated as bt709
+note-matrix_corrected = the file names the RGB matrix for a picture that is not RGB, { $value } was taken
+note-siting_assumed = the file places colour samples elsewhere, they were read as lying at the { $value }
+note-cropped = the edges were cut off to fill { $value }
+note-fields_found = the file does not say that it is interlaced, it was seen in the picture ({ $value })
+note-telecined = this is film brought to 30 frames per second; the doubled fields were not taken out
+note-hdr_processed_as_is = the picture is HDR, the network knows SDR; it was worked on as it is
+note-audio_converted = sound was converted to { $value }, the container cannot hold it as it was
 note-converted = pixel format { $value } was converted
 note-container_changed = the container became { $value }, so that nothing is lost
 note-subtitles_converted = subtitles were converted to { $value }
@@ -208,7 +219,10 @@ note-damaged_packets = damaged places in the file: { $value }
 note-frames_missing = frames that could not be read: { $value }
 note-scene_cuts = scene cuts: { $value }; frames were not blended across them
 note-device_chosen = processed on { $value }
+note-model_fallback = the model { $value } could not be fetched, the built-in one was used
 note-picture_missing = no before/after picture could be made
+note-clip_missing = no side-by-side clip could be made
+note-segments_not_saved = finished segments that could not be saved on the way: { $value }
 note-other = { $value }
 
 ## /status and /cancel

@@ -97,6 +97,7 @@ plan-none = нет
 plan-result = Станет: { $size }, { $fps }
 plan-time-measured = Займёт около { $time } (по прошлым запускам)
 plan-time-formula = Займёт около { $time } (оценка по формуле)
+plan-reckoned = Скорость модели неизвестна: время — как у самой тяжёлой
 plan-cost = Стоимость: около { $money }
 plan-choose = Выберите, что сделать, и нажмите «Старт».
 
@@ -113,6 +114,7 @@ fact-chapters =
 
 task-scale = ×{ $scale }
 task-factor = кадры ×{ $factor }
+task-same = постоянная частота
 
 ## Ход работы
 
@@ -184,6 +186,8 @@ result-picture = { $size }, { $fps }
 result-length = { $time }, { $frames }
 result-bytes = Размер: { $size }
 result-took = Заняло { $time }
+result-resumed = Сохранилось с прошлой попытки: { $frames }
+result-clip = До и после, рядом
 result-large = Файл больше { $limit } — слишком большой для этого чата.
 result-refused = Telegram не принял файл.
 result-forbidden = В этот чат нельзя отправлять файлы.
@@ -196,6 +200,13 @@ result-dropped = не перенесено: { $list }
 
 note-matrix_assumed = цветовая матрица в файле не указана, принята { $value }
 note-matrix_treated_as_bt709 = цветовая матрица { $value } обработана как bt709
+note-matrix_corrected = в файле указана матрица RGB для картинки не в RGB, принята { $value }
+note-siting_assumed = цветовые отсчёты в файле расположены иначе, прочитаны как { $value }
+note-cropped = края обрезаны, чтобы заполнить { $value }
+note-fields_found = в файле не указана чересстрочность, она видна на картинке ({ $value })
+note-telecined = это киноплёнка, переведённая в 30 кадров в секунду; удвоенные поля не убраны
+note-hdr_processed_as_is = картинка в HDR, а нейросеть обучена на SDR; обработано как есть
+note-audio_converted = звук преобразован в { $value }: контейнер не вмещает его как есть
 note-converted = формат пикселей { $value } преобразован
 note-container_changed = контейнер заменён на { $value }, чтобы ничего не потерять
 note-subtitles_converted = субтитры преобразованы в { $value }
@@ -213,7 +224,10 @@ note-damaged_packets = повреждённых мест в файле: { $value
 note-frames_missing = кадров не удалось прочитать: { $value }
 note-scene_cuts = монтажных склеек: { $value }; через них кадры не смешивались
 note-device_chosen = обработано на { $value }
+note-model_fallback = модель { $value } не удалось загрузить, использована встроенная
 note-picture_missing = картинку «до и после» сделать не удалось
+note-clip_missing = ролик сравнения сделать не удалось
+note-segments_not_saved = готовых отрезков не удалось сохранить по ходу работы: { $value }
 note-other = { $value }
 
 ## /status и /cancel

@@ -172,7 +172,7 @@ def test_the_gate_sees_what_is_wrong(tmp_path, equipment):
         tmp_path / "bad.mkv", count=30, tags={"colorspace": 9, "color_range": 2}, start_s=1
     )
     failed = {check.name for check in verify(source, other) if not check.passed}
-    assert failed == {"duration", "colour", "audio", "chapters"}
+    assert failed == {"times", "duration", "colour", "audio", "chapters"}
     noisy = make_clip(tmp_path / "noisy.mkv", count=24, audio=2)
     failed = {check.name for check in verify(source, noisy) if not check.passed}
     assert "audio" in failed

@@ -106,7 +106,7 @@ def test_a_slide_show_stands_still_instead_of_morphing(tmp_path, equipment):
     times = [0, 24, 120, 121]
     source = make_clip(tmp_path / "in.mp4", times=times, time_base="1/24")
     timeline = plan_timeline(replace(INTERP, fps="6"), Fraction(6), Fraction(1, 24), 0)
-    assert len(timeline.between(24, 120)) > 10
+    assert len(list(timeline.between(24, 120))) > 10
     report = process(source, tmp_path / "out.mp4", replace(INTERP, fps="6"), equipment=equipment)
     assert report.checks and all(check.passed for check in report.checks)
 
