@@ -52,7 +52,7 @@ class Colours:
         kg = 1 - kr - kb
         levels = _levels(signal.bits, signal.full_range)
         self._chroma = signal.chroma
-        self._device = device
+        self.device = device
         self._levels = levels
         to_rgb = torch.tensor(
             [
@@ -80,13 +80,13 @@ class Colours:
         self._chroma_zero = levels.chroma_zero + 0.5
 
     def to_rgb(self, planes: list[Tensor]) -> Tensor:
-        """Planes of unsigned integers, H×W and chroma as subsampled → RGB 3×H×W."""
-        luma = planes[0].to(self._device, non_blocking=True).float()
+        """Planes of integers, H×W and chroma as subsampled → RGB 3×H×W on the device."""
+        luma = planes[0].to(self.device, non_blocking=True).float()
         height, width = luma.shape
         if self._chroma is Chroma.GRAY:
             level = luma.sub_(self._levels.luma_zero).mul_(self._luma_gain)
             return level.expand(3, height, width).contiguous()
-        chroma = torch.empty((2, *planes[1].shape), device=self._device)
+        chroma = torch.empty((2, *planes[1].shape), device=self.device)
         for part, plane in zip(chroma, planes[1:3], strict=True):
             part.copy_(plane, non_blocking=True)
         if self._chroma is Chroma.C420:
@@ -98,7 +98,7 @@ class Colours:
         return rgb.add_(luma, alpha=self._luma_gain)
 
     def to_planes(self, rgb: Tensor, planes: list[Tensor]) -> None:
-        """RGB 3×H×W → written into planes of unsigned integers, on the CPU, rounded and clipped.
+        """RGB 3×H×W → written into planes of integers on the same device, rounded and clipped.
 
         A grey signal leaves chroma planes neutral. H and W must be even as far as the chroma is
         subsampled.
