@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av.error
-from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Stream
-from av.video.frame import VideoFrame
-
-from remote_runner.errors import Cancelled
-from remote_runner.protocol import Check, Facts
-from remote_runner.video.payload import Print
-from remote_runner.video.probe import probe
-from remote_runner.video.source import (
-    as_runner_error,
-    bound_decoder,
-    codec_name,
-    is_still,
-    main_video,
-    open_source,
+from remote_runner.errors import InputError
+from remote_runner.protocol import Check, Facts, Fit
+from remote_runner.video.copies import ROUNDING_S, check_attachments, check_chapters, check_streams
+from remote_runner.video.look import (
+    check_colour,
+    check_hdr,
+    check_rotation,
+    check_shape,
+    ratio_of,
+    read_tags,
 )
-
-#: Matroska counts milliseconds: two roundings apart.
-_ROUNDING_S = 0.0015
+from remote_runner.video.moments import busiest_frame
+from remote_runner.video.placement import find_placement
+from remote_runner.video.probe import probe
+from remote_runner.video.scan import Scan, scan_decoded, scan_file
+from remote_runner.video.schedule import (
+    check_grid,
+    check_kept_times,
+    check_order,
+    keeps_times,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,20 +40,29 @@ class Expectation:
     frames_tolerance: int = 0
     kept: tuple[int, ...] = ()
     """Indices of the source's streams that were promised, apart from the video."""
+    start_s: float | None = None
+    """Begin and end of what could be decoded of the source's video; none: all of it could."""
+    end_s: float | None = None
+    rate: Fraction | None = None
+    """Of the grid that the frames were put on; none: the source's frames keep their times."""
+    picture: tuple[int, int] | None = None
+    """Width and height of the enlarged picture, before borders were added or rims cut off."""
 
 
-@dataclass(slots=True)
-class _Scan:
-    """What one pass over a file found."""
+@dataclass(slots=True, kw_only=True)
+class _Files:
+    """Both files as they were found."""
 
-    prints: dict[int, Print] = field(default_factory=dict)
-    video_start_s: float | None = None
-    frames: int = 0
-    backwards: int = 0
-    damaged: int = 0
-    pictures: int = 0
-    """Covers and attachments."""
-    chapters: list[tuple[float, str]] = field(default_factory=list)
+    before: Facts
+    after: Facts
+    old: Scan
+    new: Scan
+    shown: Scan
+    """The frames of the source: of its packets, or what could be decoded where these differ."""
+    span_s: float = 0.0
+    """How long they are shown."""
+    rate: Fraction | None = None
+    """Of the grid that the output's frames lie on, if they do not keep the source's times."""
 
 
 def verify(
@@ -61,123 +70,148 @@ def verify(
     output: Path,
     *,
     expectation: Expectation | None = None,
+    facts: Facts | None = None,
+    fit: Fit = Fit.LETTERBOX,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Check]:
     """Compare an output with its source, item by item.
 
-    Without an expectation every audio and subtitle stream must be there, and size and number of
-    frames are not judged. Raises :class:`~remote_runner.errors.InputError` when one of the files
-    cannot be read at all.
+    Without an expectation every audio and subtitle stream must be there, the size is not judged,
+    and the frames must keep the source's times or lie on an even grid; ``fit`` tells what was done
+    to a picture of another shape. ``facts`` of the source save a pass over it. An output that
+    cannot be read is a failed check. Raises :class:`~remote_runner.errors.InputError` when the
+    source cannot be read, and :class:`~remote_runner.errors.Cancelled`.
+
+    Costs one decoding of the output; and one of the source where its packets do not tell which
+    frames come of it (damage, no or repeated times, a beginning amid a group of pictures).
     """
-    before, after = probe(source), probe(output)
-    old = _scan(source, should_stop, decodes=False, kept=expectation.kept if expectation else None)
-    new = _scan(output, should_stop, decodes=True, kept=None)
-    checks = [
-        _decodes(new, after),
-        _timestamps(new),
-        _duration(before, after),
-        _colour(before, after),
-        *_copied("audio", old, new),
-        *_copied("subtitle", old, new),
-        _extras(old, new),
-        _chapters(old, new),
-    ]
-    if expectation is not None:
-        checks[1:1] = [_frames(new, expectation), _size(after, expectation)]
-    return checks
-
-
-def _scan(
-    path: Path,
-    should_stop: Callable[[], bool],
-    *,
-    decodes: bool,
-    kept: tuple[int, ...] | None,
-) -> _Scan:
-    scan = _Scan()
-    with open_source(path) as container:
-        video = main_video(container)
-        bound_decoder(video)
-        wanted = {video.index}
-        for stream in container.streams:
-            if stream.index == video.index or (kept is not None and stream.index not in kept):
-                continue
-            if stream.type == "attachment" or is_still(stream):
-                scan.pictures += 1
-            elif stream.type in ("audio", "subtitle"):
-                scan.prints[stream.index] = Print(codec_name(stream), stream.type)
-                wanted.add(stream.index)
-        scan.chapters = [
-            (float(each["start"] * (each["time_base"] or 0)), each["metadata"].get("title", ""))
-            for each in container.chapters()
-        ]
-        try:
-            _read(container, scan, video.index, wanted, should_stop, decodes=decodes)
-        except av.error.FFmpegError as error:
-            raise as_runner_error(error, "reading packets") from None
-    return scan
-
-
-def _read(
-    container: InputContainer,
-    scan: _Scan,
-    video: int,
-    wanted: set[int],
-    should_stop: Callable[[], bool],
-    *,
-    decodes: bool,
-) -> None:
-    latest: Fraction | None = None
-    for packet in container.demux([container.streams[index] for index in sorted(wanted)]):
-        if should_stop():
-            raise Cancelled
-        if packet.stream_index != video:
-            if packet.size:
-                scan.prints[packet.stream_index].add(packet)
-            continue
-        if packet.pts is not None and not packet.is_discard:
-            at_s = float(packet.pts * packet.time_base)
-            scan.video_start_s = (
-                at_s if scan.video_start_s is None else min(at_s, scan.video_start_s)
-            )
-        if decodes:
-            latest = _decode(packet, scan, latest)
-
-
-def _decode(packet: Packet[Stream], scan: _Scan, latest: Fraction | None) -> Fraction | None:
+    before = facts or probe(source, should_stop=should_stop)
+    kept = expectation.kept if expectation else None
+    old = scan_file(source, decodes=False, kept=kept, should_stop=should_stop)
     try:
-        frames = packet.decode()
-    except av.error.InvalidDataError:
-        scan.damaged += 1
-        return latest
-    for frame in frames:
-        if not isinstance(frame, VideoFrame):
-            continue
-        scan.frames += 1
-        scan.damaged += frame.is_corrupt
-        at: Fraction | None = None
-        if frame.pts is not None and frame.time_base is not None:
-            at = frame.pts * frame.time_base
-        if at is None or (latest is not None and at <= latest):
-            scan.backwards += 1
-        latest = at if at is not None else latest
-    return latest
+        after = probe(output, should_stop=should_stop)
+        new = scan_file(output, decodes=True, should_stop=should_stop)
+    except InputError as error:
+        detail = f"{error.reason}: {error.detail}"
+        return [Check(name="decodes", passed=False, detail=detail)]
+    files = _Files(before=before, after=after, old=old, new=new, shown=old)
+    _schedule(files, source, expectation, should_stop)
+    return [
+        *_frame_checks(files, expectation),
+        *_picture_checks(source, output, files, expectation, fit),
+        *_other_checks(files),
+    ]
 
 
-def _decodes(new: _Scan, after: Facts) -> Check:
+def _schedule(
+    files: _Files,
+    source: Path,
+    expectation: Expectation | None,
+    should_stop: Callable[[], bool],
+) -> None:
+    """Find out which frames should be shown, when, and for how long in all."""
+    before, old, new = files.before, files.old, files.new
+    rate = expectation.rate if expectation else _own_rate(before, files.after, old, new)
+    files.rate, files.span_s = rate, before.duration_s
+    if not _is_told_by_packets(old, new, rate, expectation):
+        files.shown, until = scan_decoded(source, before, should_stop)
+        files.span_s = float((until - (files.shown.start or 0)) * files.shown.time_base)
+    if expectation and expectation.start_s is not None and expectation.end_s is not None:
+        files.span_s = expectation.end_s - expectation.start_s
+
+
+def _own_rate(before: Facts, after: Facts, old: Scan, new: Scan) -> Fraction | None:
+    """Without an expectation: the rate of the output where it plainly is a grid of its own."""
+    if after.vfr or keeps_times(old, new) or (after.fps == before.fps and not before.vfr):
+        return None
+    return Fraction(after.fps)
+
+
+def _is_told_by_packets(
+    old: Scan, new: Scan, rate: Fraction | None, expectation: Expectation | None
+) -> bool:
+    """Whether the packets of the source tell which frames come of it, and when."""
+    start_s = expectation.start_s if expectation else None
+    if start_s is not None and abs(start_s - old.start_s) > ROUNDING_S:
+        return False
+    return old.timeless == 0 and (rate is not None or keeps_times(old, new))
+
+
+def _frame_checks(files: _Files, expectation: Expectation | None) -> list[Check]:
+    new = files.new
+    checks = [_decodes(new, files.after)]
+    if expectation is not None:
+        checks.append(_frames(new, expectation))
+    if files.rate is not None:
+        times = check_grid(new, files.rate, span_s=files.span_s)
+    else:
+        times = check_kept_times(files.shown, new, packets=files.before.frames)
+    return [*checks, check_order(new), times, _duration(files)]
+
+
+def _picture_checks(
+    source: Path, output: Path, files: _Files, expectation: Expectation | None, fit: Fit
+) -> list[Check]:
+    before, after = files.before, files.after
+    picture = expectation.picture if expectation else _inner_size(output, before, after, fit)
+    old, new = read_tags(source, before), read_tags(output, after)
+    checks = [_size(after, expectation)] if expectation is not None else []
+    return [
+        *checks,
+        check_shape(before, after, picture),
+        check_rotation(after),
+        check_colour(before, after, old.signal, new.signal),
+        *check_hdr(old.side_data, new.side_data),
+    ]
+
+
+def _inner_size(output: Path, before: Facts, after: Facts, fit: Fit) -> tuple[int, int] | None:
+    """Size of the enlarged picture as it seems to be, where the file has another shape."""
+    if check_shape(before, after, None).passed:
+        return None
+    frame = busiest_frame(output).rgb
+    shape = before.width * ratio_of(before) / before.height
+    placement = find_placement(shape, frame, ratio_of(after))
+    if placement.is_cut and fit is not Fit.CROP:
+        return None
+    return placement.width, placement.height
+
+
+def _other_checks(files: _Files) -> list[Check]:
+    start_s = files.shown.start_s
+    return [
+        *check_streams("audio", files.old, files.new, old_start_s=start_s),
+        *check_streams("subtitle", files.old, files.new, old_start_s=start_s),
+        check_attachments(files.old, files.new),
+        check_chapters(files.old, files.new, old_start_s=start_s),
+    ]
+
+
+def _decodes(new: Scan, after: Facts) -> Check:
+    found = len(new.times) + new.timeless
     return Check(
         name="decodes",
-        passed=new.damaged == 0 and new.frames == after.frames,
-        detail=f"{new.frames} of {after.frames} frames, {new.damaged} damaged",
+        passed=new.damaged == 0 and found == after.frames,
+        detail=f"{found} of {after.frames} frames, {new.damaged} damaged",
     )
 
 
-def _frames(new: _Scan, expectation: Expectation) -> Check:
-    off = abs(new.frames - expectation.frames)
+def _frames(new: Scan, expectation: Expectation) -> Check:
+    found = len(new.times) + new.timeless
     return Check(
         name="frames",
-        passed=off <= expectation.frames_tolerance,
-        detail=f"{new.frames}, expected {expectation.frames}",
+        passed=abs(found - expectation.frames) <= expectation.frames_tolerance,
+        detail=f"{found}, expected {expectation.frames}",
+    )
+
+
+def _duration(files: _Files) -> Check:
+    before, after = files.before, files.after
+    frame_s = float(max(1 / Fraction(before.fps), 1 / Fraction(after.fps)))
+    return Check(
+        name="duration",
+        passed=abs(after.duration_s - files.span_s) <= frame_s + ROUNDING_S,
+        detail=f"{after.duration_s:.3f} s, source {files.span_s:.3f}, frame {frame_s:.3f}",
     )
 
 
@@ -186,89 +220,4 @@ def _size(after: Facts, expectation: Expectation) -> Check:
         name="size",
         passed=(after.width, after.height) == (expectation.width, expectation.height),
         detail=f"{after.width}x{after.height}, expected {expectation.width}x{expectation.height}",
-    )
-
-
-def _timestamps(new: _Scan) -> Check:
-    return Check(
-        name="timestamps",
-        passed=new.backwards == 0,
-        detail=f"{new.backwards} of {new.frames} frames do not follow the one before",
-    )
-
-
-def _duration(before: Facts, after: Facts) -> Check:
-    frame_s = float(max(1 / Fraction(before.fps), 1 / Fraction(after.fps)))
-    off_s = abs(after.duration_s - before.duration_s)
-    return Check(
-        name="duration",
-        passed=off_s <= frame_s + _ROUNDING_S,
-        detail=f"{after.duration_s:.3f} s, source {before.duration_s:.3f}, frame {frame_s:.3f}",
-    )
-
-
-def _colour(before: Facts, after: Facts) -> Check:
-    found = (after.matrix, after.range, after.transfer, str(after.bit_depth))
-    wanted = (before.matrix, before.range, before.transfer, str(min(10, max(8, before.bit_depth))))
-    if before.bit_depth == 9:
-        wanted = (*wanted[:3], "10")
-    return Check(
-        name="colour",
-        passed=found == wanted,
-        detail=f"{'/'.join(found)}, source {'/'.join(wanted)}",
-    )
-
-
-def _copied(kind: str, old: _Scan, new: _Scan) -> list[Check]:
-    """Every stream of a kind, in order: same payload, same distance to the video."""
-    mine = [each for each in old.prints.values() if each.kind == kind]
-    theirs = [each for each in new.prints.values() if each.kind == kind]
-    if not mine and not theirs:
-        return []
-    if len(mine) != len(theirs):
-        detail = f"{len(theirs)} streams, source {len(mine)}"
-        return [Check(name=kind, passed=False, detail=detail)]
-    return [
-        _same_stream(f"{kind} {place}", a, b, _offset(old, a), _offset(new, b))
-        for place, (a, b) in enumerate(zip(mine, theirs, strict=True))
-    ]
-
-
-def _same_stream(
-    name: str, old: Print, new: Print, old_offset_s: float, new_offset_s: float
-) -> Check:
-    shift_s = new_offset_s - old_offset_s
-    same = old.sha256 == new.sha256
-    return Check(
-        name=name,
-        passed=same and abs(shift_s) <= _ROUNDING_S,
-        detail=f"{new.codec}, {new.packets} packets {'identical' if same else 'DIFFER'}, "
-        f"shifted by {shift_s * 1000:.1f} ms",
-    )
-
-
-def _offset(scan: _Scan, stream: Print) -> float:
-    """Start of a stream relative to the video; 0 for an empty one."""
-    if stream.first_s is None or scan.video_start_s is None:
-        return 0.0
-    return stream.first_s - scan.video_start_s
-
-
-def _extras(old: _Scan, new: _Scan) -> Check:
-    return Check(
-        name="attachments",
-        passed=new.pictures >= old.pictures,
-        detail=f"{new.pictures} covers and attachments, source {old.pictures}",
-    )
-
-
-def _chapters(old: _Scan, new: _Scan) -> Check:
-    same = len(old.chapters) == len(new.chapters) and all(
-        a[1] == b[1] and abs(a[0] - b[0]) < 0.01
-        for a, b in zip(old.chapters, new.chapters, strict=True)
-    )
-    return Check(
-        name="chapters",
-        passed=same,
-        detail=f"{len(new.chapters)}, source {len(old.chapters)}",
     )
