@@ -165,6 +165,9 @@ class Batch:
         match job.state:
             case JobState.DONE:
                 item.status = "completed"
+                if job.result and job.result.resumed_frames:
+                    went_on = f"{job.result.resumed_frames} frames of an earlier attempt"
+                    self.reporter.say("OK", f"Went on behind {went_on}")
                 self.reporter.say("OK", "Processing completed successfully!")
                 self.reporter.say("RESULT", f"Download URL: {self._controller.result_link(job)}")
             case JobState.CANCELLED:

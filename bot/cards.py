@@ -119,6 +119,8 @@ def _describe_estimate(job: Job, estimate: Estimate, tongue: Tongue) -> list[Tex
         tongue.rich("plan-result", size=Bold(size), fps=Bold(rate)),
         tongue(how, time=tongue.duration(estimate.seconds)),
     ]
+    if estimate.reckoned:
+        lines.append(tongue("plan-reckoned"))
     if estimate.usd > 0:
         lines.append(tongue("plan-cost", money=tongue.money(estimate.usd)))
     return lines
@@ -226,6 +228,9 @@ def _draw_done(shot: Snapshot, tongue: Tongue) -> View:
         lines.append(tongue("done-change", before=before, after=after))
     if (taken := find_taken(job)) is not None:
         lines.append(tongue("done-took", time=tongue.duration(taken)))
+    if job.result and job.result.resumed_frames:
+        frames = tongue("frames", count=job.result.resumed_frames)
+        lines.append(tongue("result-resumed", frames=frames))
     if job.cost_usd > 0:
         lines.append(tongue("done-cost", money=tongue.money(job.cost_usd)))
     return View(as_list(*lines))

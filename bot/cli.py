@@ -36,17 +36,26 @@ from bot.terminal import (
     tongue,
 )
 from controller.errors import ControllerError, SettingsError, TooLate
+from controller.model_names import OTHERWISE
 from controller.records import TERMINAL
 from controller.settings import (
     Settings,
-    is_model,
     load_provider_settings,
     load_settings,
     read_environment,
 )
 from controller.wiring import configure_logging, open_controller
 from remote_runner import __version__
-from remote_runner.protocol import MODELS, PRESETS, Mode, Task
+from remote_runner.protocol import (
+    CODECS,
+    CONTAINERS,
+    DENOISABLE,
+    NAMED_SIZES,
+    PRESETS,
+    Fit,
+    Mode,
+    Task,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +95,19 @@ def bot() -> None:
     show_default=True,
 )
 @click.option("--scale", type=click.Choice(["2", "4"]), default="2", show_default=True)
-@click.option("--size", metavar="WxH", help="Exact output size, fitted with borders.")
-@click.option("--fps", metavar="N", help="Target frame rate: 60, 59.94, 24000/1001.")
-@click.option("--model", default="auto", show_default=True, help="A name of the catalog.")
-@click.option("--codec", type=click.Choice(["auto", "h264", "hevc"]), default="auto")
-@click.option("--crf", type=click.IntRange(0, 51), help="Quality, 0 is best.")
+@click.option("--size", metavar="SIZE", help="Output size: 1080p, 4k, or WxH exactly.")
+@click.option(
+    "--fit",
+    type=click.Choice([str(fit) for fit in Fit]),
+    help="What --size WxH does with another shape: borders, or cut off.  [default: letterbox]",
+)
+@click.option("--fps", metavar="N", help="Target frame rate: 60, 59.94, 24000/1001, or same.")
+@click.option("--model", default="auto", show_default=True, help=f"A name, or {OTHERWISE}.")
+@click.option("--interpolator", default="auto", show_default=True, help="As --model.")
+@click.option("--denoise", type=click.FloatRange(0, 1), help=f"Strength of {DENOISABLE}.")
+@click.option("--container", type=click.Choice(CONTAINERS), default="auto")
+@click.option("--codec", type=click.Choice(CODECS), default="auto")
+@click.option("--crf", type=click.IntRange(0, 63), help="Quality, 0 is best.")
 @click.option("--preset", type=click.Choice(PRESETS), help="Speed of the encoder.")
 @click.option("--max-price", type=click.FloatRange(0), help="Cap in $/h for this command.")
 @click.option("--machines", type=click.IntRange(1), help="Machines side by side at most.")
@@ -101,8 +118,6 @@ def batch(sources: Sequence[str], json_file: str | None, **options: Any) -> None
     """Process files, folders and storage paths; exit 0 only if all completed."""
     task = _task(options)
     settings = _settings()
-    if not is_model(task.model, may_be_file=settings.provider == "local"):
-        raise UsageError(f"--model {task.model}: choose one of {', '.join(MODELS)}")
     if options["max_price"] is not None:
         settings = dataclasses.replace(settings, max_price=options["max_price"])
     if options["machines"] is not None:
@@ -235,24 +250,44 @@ def demo(video: Path | None) -> None:
 
 
 def _task(options: dict[str, Any]) -> Task:
+    model = options["model"]
+    if options["denoise"] is not None and model == "auto":
+        model = DENOISABLE  # there is no other that it could mean
     task = Task(
         mode=Mode(options["mode"]),
         scale=int(options["scale"]),
         size=options["size"],
+        fit=Fit(options["fit"] or Fit.LETTERBOX),
         fps=options["fps"],
-        model=options["model"],
+        model=model,
+        interpolator=options["interpolator"],
+        denoise=options["denoise"],
+        container=options["container"],
         codec=options["codec"],
         crf=options["crf"],
         preset=options["preset"],
     )
-    problems = task.problems()
-    if task.fps and not task.mode.interpolates:
-        problems.append("--fps needs --mode interp or both")
-    if task.size and not task.mode.upscales:
-        problems.append("--size needs --mode upscale or both")
+    problems = [*task.problems(), *_misplaced(task, options)]
     if problems:
         raise UsageError("; ".join(problems))
     return task
+
+
+def _misplaced(task: Task, options: dict[str, Any]) -> list[str]:
+    """Options that would change nothing as the others are."""
+    problems = [
+        f"--{name} needs --mode interp or both"
+        for name, given in (("fps", task.fps), ("interpolator", task.interpolator != "auto"))
+        if given and not task.mode.interpolates
+    ]
+    problems += [
+        f"--{name} needs --mode upscale or both"
+        for name, given in (("size", task.size), ("denoise", task.denoise is not None))
+        if given and not task.mode.upscales
+    ]
+    if options["fit"] and (task.size or "").lower() in ("", *NAMED_SIZES):
+        problems.append("--fit needs an exact size: --size WxH")
+    return problems
 
 
 def _settings(env: dict[str, str] | None = None) -> Settings:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiogram import Bot
 from aiogram.exceptions import (
+    AiogramError,
     TelegramBadRequest,
     TelegramEntityTooLarge,
     TelegramForbiddenError,
@@ -14,14 +15,14 @@ from aiogram.exceptions import (
     TelegramNetworkError,
     TelegramServerError,
 )
-from aiogram.types import FSInputFile
+from aiogram.types import FSInputFile, Message, ReplyParameters
 
 from bot.board import Board, is_closed, reply_to
 from bot.cards import View
 from bot.results import Obstacle, draw_caption, draw_failure, draw_gone, draw_link, name_result
 from bot.settings import BotSettings
 from bot.texts import Texts
-from controller.errors import NotStored
+from controller.errors import NotStored, StorageError
 from controller.records import Card, Job
 from controller.service import Controller
 from controller.states import JobState
@@ -59,7 +60,8 @@ class Delivery:
         try:
             match job.state:
                 case JobState.DONE:
-                    await self._send_result(bot, job, card)
+                    sent = await self._send_result(bot, job, card)
+                    await self._send_clip(bot, job, card, sent)
                 case JobState.FAILED:
                     await self._send(bot, job, card, draw_failure(job, self._texts[job.language]))
         except TelegramMigrateToChat as error:
@@ -77,22 +79,21 @@ class Delivery:
         self._broken.pop(job.id, None)
         self._board.change(job.id, finished=True)
 
-    async def _send_result(self, bot: Bot, job: Job, card: Card) -> None:
+    async def _send_result(self, bot: Bot, job: Job, card: Card) -> Message:
         if (job.output_bytes or 0) > self._settings.upload_limit:
-            await self._send_link(bot, job, card, Obstacle.LARGE)
-            return
+            return await self._send_link(bot, job, card, Obstacle.LARGE)
         try:
             async with self._controller.result_file(job) as path:
-                await self._send_file(bot, job, card, path)
+                return await self._send_file(bot, job, card, path)
         except NotStored:
             log.error("the result of job %s is gone from storage", job.id)
-            await self._send(bot, job, card, draw_gone(job, self._texts[job.language]))
+            return await self._send(bot, job, card, draw_gone(job, self._texts[job.language]))
         except (TelegramEntityTooLarge, TelegramBadRequest) as error:
             if isinstance(error, TelegramBadRequest) and is_closed(error):
                 raise
             log.warning("the result of job %s was refused as a file: %s", job.id, error)
             forbidden = any(each in error.message.lower() for each in _MEDIA_FORBIDDEN)
-            await self._send_link(
+            return await self._send_link(
                 bot, job, card, Obstacle.FORBIDDEN if forbidden else Obstacle.REFUSED
             )
         except (TelegramNetworkError, TelegramServerError):
@@ -102,9 +103,30 @@ class Delivery:
                 raise
             log.warning("the result of job %s could not be uploaded %s times", job.id, broken)
             # if this fails too, it is the network: the uploads are counted anew
-            await self._send_link(bot, job, card, Obstacle.BROKEN)
+            return await self._send_link(bot, job, card, Obstacle.BROKEN)
 
-    async def _send_file(self, bot: Bot, job: Job, card: Card, path: Path) -> None:
+    async def _send_clip(self, bot: Bot, job: Job, card: Card, result: Message) -> None:
+        """A look beside the result, where there is one: nothing about it may send that again."""
+        try:
+            size = await self._controller.clip_bytes(job)
+            if not 0 < size <= self._settings.upload_limit:
+                return
+            async with self._controller.clip_file(job) as path:
+                await bot.send_video(
+                    card.chat,
+                    FSInputFile(path, filename=f"{Path(name_result(job)).stem}_clip.mp4"),
+                    caption=self._texts[job.language]("result-clip"),
+                    disable_notification=True,
+                    supports_streaming=True,
+                    reply_parameters=ReplyParameters(
+                        message_id=result.message_id, allow_sending_without_reply=True
+                    ),
+                    request_timeout=_UPLOAD_TIMEOUT_S,
+                )
+        except (AiogramError, StorageError) as error:
+            log.warning("the clip of job %s was not sent: %s", job.id, type(error).__name__)
+
+    async def _send_file(self, bot: Bot, job: Job, card: Card, path: Path) -> Message:
         name = name_result(job)
         file = FSInputFile(path, filename=name)
         caption = draw_caption(job, self._texts[job.language])
@@ -114,7 +136,7 @@ class Delivery:
         facts = job.result.facts if job.result else None
         # players inside the chat take MP4 only (Bot API: sendVideo)
         if not name.lower().endswith(".mp4") or facts is None:
-            await bot.send_document(
+            return await bot.send_document(
                 card.chat,
                 file,
                 **common,
@@ -122,8 +144,7 @@ class Delivery:
                 reply_parameters=reply_to(job, card),
                 request_timeout=_UPLOAD_TIMEOUT_S,
             )
-            return
-        await bot.send_video(
+        return await bot.send_video(
             card.chat,
             file,
             **common,
@@ -135,11 +156,13 @@ class Delivery:
             request_timeout=_UPLOAD_TIMEOUT_S,
         )
 
-    async def _send_link(self, bot: Bot, job: Job, card: Card, why: Obstacle) -> None:
+    async def _send_link(self, bot: Bot, job: Job, card: Card, why: Obstacle) -> Message:
         link = self._controller.result_link(job)
         tongue = self._texts[job.language]
         view = draw_link(job, link, why, self._settings.upload_limit, tongue)
-        await self._send(bot, job, card, view)
+        return await self._send(bot, job, card, view)
 
-    async def _send(self, bot: Bot, job: Job, card: Card, view: View) -> None:
-        await bot.send_message(card.chat, **view.as_kwargs(), reply_parameters=reply_to(job, card))
+    async def _send(self, bot: Bot, job: Job, card: Card, view: View) -> Message:
+        return await bot.send_message(
+            card.chat, **view.as_kwargs(), reply_parameters=reply_to(job, card)
+        )

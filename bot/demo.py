@@ -52,7 +52,9 @@ async def run_demo(video: Path | None, data_dir: Path) -> int:
                 await _wait_for_machines(settings)
             finally:
                 narration.cancel()
-        picture = await _save_picture(settings, home)
+        picture, clip = await _save_look(settings, home)
+    if clip:
+        click.echo(f"CLIP {clip}")
     click.echo(f"RESULT {saved}")
     click.echo(f"PICTURE {picture}")
     return 0
@@ -153,12 +155,18 @@ async def _wait_for_machines(settings: Settings) -> None:
     click.echo("The machine was given back.")
 
 
-async def _save_picture(settings: Settings, home: Path) -> Path:
+async def _save_look(settings: Settings, home: Path) -> tuple[Path, Path | None]:
+    """The before/after picture and, where there is one, the side-by-side clip."""
     async with open_controller(settings, only_look=True) as controller:
         (job,) = controller.jobs()
         if job.state is not JobState.DONE:
             raise DemoError(f"the job is {job.state}")
-        target = home / "before_after.png"
-        async with controller.picture_file(controller.get(job.id, by=TERMINAL)) as path:
-            shutil.copyfile(path, target)
-    return target
+        job = controller.get(job.id, by=TERMINAL)
+        picture, clip = home / "before_after.png", home / "before_after.mp4"
+        async with controller.picture_file(job) as path:
+            shutil.copyfile(path, picture)
+        if not await controller.clip_bytes(job):
+            return picture, None
+        async with controller.clip_file(job) as path:
+            shutil.copyfile(path, clip)
+    return picture, clip

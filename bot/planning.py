@@ -76,6 +76,8 @@ def show_plan(controller: Controller, batch: Batch, quotes: Quotes) -> None:
 def describe_plan(estimate: Estimate, best: Ranked | None) -> str:
     """What comes out; where a machine is rented which one, the time with its start, the price."""
     result = f"{estimate.width}x{estimate.height}, {estimate.frames_out} frames"
+    if estimate.reckoned:
+        result += ", a model of unknown cost taken for the heaviest"
     if best is None:
         return f"{result}, about {estimate.seconds:.0f} s"
     offer = f"{best.offer.name} @ ${best.offer.usd_per_hour:.3f}/hr"

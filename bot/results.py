@@ -48,6 +48,9 @@ def draw_caption(job: Job, tongue: Tongue) -> Text:
         lines.append(tongue("result-bytes", size=tongue.size(job.output_bytes)))
     if (taken := find_taken(job)) is not None:
         lines.append(tongue("result-took", time=tongue.duration(taken)))
+    if job.result and job.result.resumed_frames:
+        frames = tongue("frames", count=job.result.resumed_frames)
+        lines.append(tongue("result-resumed", frames=frames))
     if notes := describe_notes(_collect_notes(job), job.result, tongue):
         lines.append(tongue("result-notes"))
         lines += _choose_fitting(notes, _CAPTION_LENGTH - len(as_list(*lines)))

@@ -42,6 +42,8 @@ def job_row(controller: Controller, item: Item) -> dict[str, Any]:
         "cost_usd": round(job.cost_usd, 6) if job else 0.0,
         "seconds": round(spent_seconds(job), 3) if job else 0.0,
         "attempts": job.attempts if job else 0,
+        "resumed_frames": result.result.resumed_frames if result and result.result else 0,
+        "clip_url": controller.clip_link(result) if result else None,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from bot.console import open_reporter
 from bot.planning import ask, find_quotes, show_plan, show_ranking
 from bot.sources import NoSuchSource, find_sources
 from bot.texts import Texts, Tongue
-from controller.errors import ControllerError, NoSuchJob, TooLate
+from controller.errors import ControllerError, NoSuchJob, TooLate, UserError
 from controller.records import TERMINAL, Job
 from controller.service import Controller
 from controller.settings import Settings
@@ -60,6 +61,11 @@ async def run_batch(settings: Settings, order: Order) -> bool:
                 "--max-price and --machines are limits of the process that rents, and that is "
                 "another one here: set NOXFVR_MAX_PRICE and NOXFVR_MAX_MACHINES there"
             )
+        try:
+            task = await controller.settle_task(order.task)
+        except UserError as error:
+            raise UsageError(str(error)) from None
+        order = dataclasses.replace(order, task=task)
         batch = Batch(controller, open_reporter(order.json_file), tongue())
         try:
             await _submit(controller, batch, order)

@@ -14,7 +14,14 @@ from controller.errors import UserError
 from controller.records import Job
 from controller.settings import Settings
 from controller.states import AnyReason
-from remote_runner.protocol import Facts, Result, Task, parse_fps
+from remote_runner.protocol import (
+    NAMED_SIZES,
+    SAME_FPS,
+    Facts,
+    Result,
+    Task,
+    parse_fps,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,15 +50,28 @@ def show_picture(width: int, height: int) -> str:
 
 
 def show_task(task: Task, tongue: Tongue) -> str:
-    """``×2 + 2× fps``, ``1920×1080``, ``60 fps``."""
+    """``×2 + 2× fps``, ``1920×1080``, ``4K + 60 fps``."""
     parts = []
     if task.mode.upscales:
-        size = task.size.lower().replace("x", "×") if task.size else None
-        parts.append(size or tongue("task-scale", scale=task.scale))
+        parts.append(_show_size(task, tongue))
     if task.mode.interpolates:
-        target = tongue.fps(float(parse_fps(task.fps))) if task.fps else None
-        parts.append(target or tongue("task-factor", factor=task.factor))
+        parts.append(_show_rate(task, tongue))
     return " + ".join(parts)
+
+
+def _show_size(task: Task, tongue: Tongue) -> str:
+    if task.size is None:
+        return tongue("task-scale", scale=task.scale)
+    size = task.size.lower()
+    if size in NAMED_SIZES:
+        return size.upper() if size.endswith("k") else size
+    return size.replace("x", "×")
+
+
+def _show_rate(task: Task, tongue: Tongue) -> str:
+    if task.fps is None:
+        return tongue("task-factor", factor=task.factor)
+    return tongue("task-same") if task.fps == SAME_FPS else tongue.fps(float(parse_fps(task.fps)))
 
 
 def find_rate(facts: Facts) -> float:

@@ -18,10 +18,13 @@ from controller.errors import BadKey, ProviderError, StorageError, Unclear
 from controller.images import parse_image_cuda
 from controller.labels import Label
 from controller.market import Wish
+from controller.mirror import PREFIX, list_files
+from controller.model_names import PUBLISHED
 from controller.orphans import find_orphans
 from controller.providers.base import Instance, Need, Provider
 from controller.redaction import redact
 from controller.settings import Settings
+from controller.storage.base import Storage
 
 _LOW_CREDIT_USD = 1.0
 _NO_CREDIT_USD = 0.10
@@ -114,6 +117,17 @@ async def examine_bucket(bucket: Bucket, settings: Settings) -> list[Finding]:
             warn("bucket rules", _safe(error, settings), "look at the bucket's settings")
         )
     return findings
+
+
+async def examine_mirror(storage: Storage) -> Finding:
+    """Which published weights lie in storage, so that machines do not fetch them elsewhere."""
+    try:
+        files = await list_files(storage)
+    except StorageError as error:
+        remedy = "look at the storage; jobs fetch models from where they were published meanwhile"
+        return warn("models mirror", f"{PREFIX} cannot be listed: {type(error).__name__}", remedy)
+    held = f"{len(files)} of {len(PUBLISHED)} published files in {PREFIX}"
+    return ok("models mirror", f"{held}: {', '.join(files)}" if files else held)
 
 
 def examine_image(settings: Settings) -> list[Finding]:

@@ -26,18 +26,17 @@ from controller.errors import (
     StorageFull,
     TooManyJobs,
 )
+from controller.places import PRIVATE
 from controller.probe import Limits, Prober, probe
-from controller.records import VIDEO_SUFFIXES, Job, Request
-from controller.settings import Settings, is_model
+from controller.records import TERMINAL, VIDEO_SUFFIXES, Actor, Job, Request
+from controller.settings import Settings
 from controller.states import JobState
 from controller.storage.base import Storage
 from controller.store import Store
+from controller.weights import Weights
 from remote_runner.protocol import Facts, Reason, Task
 
 _WAITING = (JobState.DRAFT, JobState.HELD, JobState.QUEUED, JobState.RUNNING)
-
-#: What a chat user cannot name by path: it may be another user's.
-_PRIVATE = ("input/uploads/", "jobs/", "machines/", "output/")
 
 #: A result is about as large as this many times its input: the space that a job must find.
 _SPACE_FACTOR = 4
@@ -72,6 +71,7 @@ class Intake:
         self._settings = settings
         self._clock = clock
         self._probe = prober
+        self._weights = Weights(storage, settings)
 
     async def accept_upload(
         self,
@@ -105,9 +105,9 @@ class Intake:
         known = self._known(request)
         if known:
             return known
-        task = self.check_task(task)
+        task = await self._accept_task(request, task)
         key = self._storage.parse(path)
-        if request.owner and key.startswith(_PRIVATE):
+        if request.owner and key.startswith(PRIVATE):
             raise NoSuchFile(f"{key} may be somebody else's", path=path)
         try:
             entry = await self._storage.stat(key)
@@ -128,16 +128,17 @@ class Intake:
         entries = await self._storage.entries(self._storage.parse(prefix.rstrip("/")))
         return [each.key for each in entries if _suffix(each.key) in VIDEO_SUFFIXES]
 
-    def check_task(self, task: Task | None) -> Task:
+    def check_task(self, task: Task | None, *, by: Actor) -> Task:
         """With the deployment's model where the task leaves it open; :class:`BadTask`."""
-        task = task or Task()
-        problems = task.problems()
-        if not is_model(task.model, may_be_file=self._settings.provider == "local"):
-            problems.append(f"there is no model {task.model[:60]!r}")
-        if problems:
+        task = self._weights.settle(task or Task(), by=by)
+        if problems := task.problems():
             raise BadTask("; ".join(problems), problem=problems[0])
-        if task.model == "auto" and self._settings.model != "auto":
-            return dataclasses.replace(task, model=self._settings.model)
+        return task
+
+    async def settle_task(self, task: Task | None, *, by: Actor = TERMINAL) -> Task:
+        """As :meth:`check_task`; :class:`NoSuchFile` where its weights are not in storage."""
+        task = self.check_task(task, by=by)
+        await self._weights.require(task)
         return task
 
     def require_turn(self, owner: int) -> None:
@@ -146,10 +147,15 @@ class Intake:
         if owner and len(waiting) >= policy.MAX_ACTIVE_JOBS:
             raise TooManyJobs(limit=policy.MAX_ACTIVE_JOBS)
 
+    async def _accept_task(self, request: Request, task: Task | None) -> Task:
+        """Who writes in a chat gets no rights of an administrator by that."""
+        by = Actor(request.owner) if request.owner else TERMINAL
+        return await self.settle_task(task, by=by)
+
     async def _add_file(
         self, request: Request, name: str, path: Path, task: Task | None, *, move: bool
     ) -> Job:
-        task = self.check_task(task)
+        task = await self._accept_task(request, task)
         facts = await self._probe(path, self._limits())
         job_id = str(ULID())
         key = policy.upload_key(job_id, name)

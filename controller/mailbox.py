@@ -1,21 +1,22 @@
 """Orders out, status and result in, through storage: one writer per object, no open port.
 
-Keys: ``machines/<machine>/{orders,status,boot,second}``, ``machines/bundles/…`` and
-``jobs/<job>/<attempt>/{grant,status,log,result,output,picture}``. What cannot be read is told from
-what is not there; what is there but is not a document of the protocol is reported as such, for a
-rented host may write anything.
+What cannot be read is told from what is not there; what is there but is not a document of the
+protocol is reported as such, for a rented host may write anything.
 """
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable, Sequence
 
 from controller.errors import NotStored, TooLarge
+from controller.grants import SEGMENT_S, Grants, Lot
+from controller.places import attempt_prefix, machine_prefix, output_key
 from controller.records import Attempt, Job, Machine
 from controller.storage.base import Storage
 from remote_runner.protocol import (
     Boot,
-    Grant,
     Orders,
     ProtocolError,
     Result,
@@ -35,8 +36,15 @@ _LOG_LIMIT = 1 << 20
 class Mailbox:
     """Writes and reads the protocol's documents of one deployment."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        segment_s: float = SEGMENT_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._storage = storage
+        self._grants = Grants(storage, segment_s=segment_s, clock=clock)
 
     def orders_url(self, machine: Machine) -> str:
         return self._storage.url_get(f"{machine_prefix(machine.id)}orders", _until(machine))
@@ -71,30 +79,18 @@ class Mailbox:
         )
         await self._storage.write(f"{prefix}orders", to_json(orders).encode())
 
-    async def write_grant(self, machine: Machine, job: Job, attempt: Attempt, device: str) -> None:
-        """Give one attempt its job and every URL that it may touch."""
-        until, prefix = _until(machine), attempt_prefix(attempt)
-        put = self._storage.url_put
-        parts = await self._storage.open_upload(output_key(attempt), until)
-        grant = Grant(
-            job=job.id,
-            attempt=attempt.number,
-            task=job.task,
-            source_url=self._storage.url_get(job.source_key, until),
-            source_name=job.source_name,
-            source_bytes=job.source_bytes,
-            # beside parts it would let the host replace what was looked at
-            output_url="" if parts else put(output_key(attempt), until),
-            picture_url=put(picture_key(attempt), until),
-            status_url=put(f"{prefix}status", until),
-            log_url=put(f"{prefix}log", until),
-            result_url=put(f"{prefix}result", until),
-            result_seen_url=self._storage.url_get(f"{prefix}result", until),
-            output_parts=parts,
-            deadline_at=attempt.deadline_at,
-            device=device,
-        )
-        await self._storage.write(f"{prefix}grant", to_json(grant).encode())
+    async def write_grant(
+        self,
+        machine: Machine,
+        job: Job,
+        attempt: Attempt,
+        device: str,
+        lots: Sequence[Lot] = (),
+    ) -> None:
+        """Give one attempt its job and every URL that it may touch; ``lots`` are the segments that
+        it goes on behind."""
+        grant = await self._grants.draw_up(job, attempt, device, _until(machine), lots)
+        await self._storage.write(f"{attempt_prefix(attempt)}grant", grant)
 
     def boot_url(self, machine: Machine) -> str:
         return self._storage.url_put(f"{machine_prefix(machine.id)}boot", _until(machine))
@@ -168,27 +164,6 @@ class Mailbox:
             return await self._storage.read(key, limit=limit)
         except NotStored:
             return None
-
-
-def machine_prefix(machine_id: str) -> str:
-    return f"machines/{machine_id}/"
-
-
-def job_prefix(job_id: str) -> str:
-    return f"jobs/{job_id}/"
-
-
-def attempt_prefix(attempt: Attempt) -> str:
-    return f"{job_prefix(attempt.job)}{attempt.number}/"
-
-
-def output_key(attempt: Attempt) -> str:
-    """Where an attempt's output waits until it is looked at."""
-    return f"{attempt_prefix(attempt)}output"
-
-
-def picture_key(attempt: Attempt) -> str:
-    return f"{attempt_prefix(attempt)}picture"
 
 
 def _until(machine: Machine) -> float:

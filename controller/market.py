@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from fractions import Fraction
 
 from controller.images import capabilities, parse_image_cuda
 from controller.providers.base import Need, Offer
 from controller.records import Job
 from controller.settings import Settings
+from controller.workload import count_operations, memory_gb, output_frames, output_size
 from remote_runner.protocol import Facts, Task
 
 #: What a container image of PyTorch with CUDA weighs on the wire.
@@ -29,19 +29,11 @@ MIN_RELIABILITY = 0.95
 MIN_MBPS = 100.0
 """Down; for the way up a quarter of it does."""
 _UNKNOWN_TFLOPS = 10.0
-#: Share of the measured single-precision rate that decode, networks and encode reach together,
-#: taken low so that a promise is kept.
-_EFFICIENCY = 0.25
-#: Multiply-accumulates per source pixel: 9·(3·64 + n·64² + 64·3·s²) for the published compact
-#: networks, counted from the layers for the shipped one.
-_MACS = {
-    "starter": 78_000,
-    "auto": 78_000,
-    "realesr-animevideov3": 619_200,
-    "realesr-general-x4v3": 1_209_024,
-}
-_FLOW_MACS = 20_000
-"""Optical flow and blending, per pixel of the pictures it is done on."""
+#: Share of the measured single-precision rate that networks reach in plain half precision, taken
+#: low so that a promise is kept: half of it and more is published for enlarging, and a fifth for
+#: frames between frames, which wait for memory rather than for arithmetic.
+_ENLARGING_SHARE = 0.4
+_BETWEEN_SHARE = 0.1
 _CODEC_PIXELS_PER_S = 60e6
 """Output pixels that a few cores encode in a second, whatever the card does."""
 
@@ -138,13 +130,12 @@ def wish_for(job: Job, settings: Settings, duration_s: float) -> Wish:
     """What a job asks of a rented machine, from the facts of its video."""
     in_gb = job.source_bytes / 1e9
     out_gb = output_gb(job.facts, job.task, in_gb)
-    width, height = job.task.target_size(job.facts.width, job.facts.height)
     cpu = settings.runner_device == "cpu"
     return Wish(
         need=Need(
             disk_gb=float(max(16, round(IMAGE_GB * 3 + in_gb + 2 * out_gb + 2))),
             max_usd_per_hour=settings.max_price,
-            min_gpu_ram_gb=0.0 if cpu else gpu_memory_gb(width * height),
+            min_gpu_ram_gb=0.0 if cpu else memory_gb(job.facts, job.task),
             min_duration_s=duration_s,
         ),
         in_gb=in_gb,
@@ -156,33 +147,22 @@ def wish_for(job: Job, settings: Settings, duration_s: float) -> Wish:
     )
 
 
-def gpu_memory_gb(output_pixels: int) -> float:
-    """Memory that a card needs: the compact networks hold 64 half-precision planes a few times."""
-    return max(4.0, 2.0 + output_pixels * 64 * 2 * 6 / 4 / 1e9)
-
-
 def output_gb(facts: Facts, task: Task, in_gb: float) -> float:
     """A guess from the input's own bits per pixel: larger pictures need fewer of them."""
-    width, height = task.target_size(facts.width, facts.height)
-    source_fps = Fraction(facts.fps)
+    width, height = output_size(facts, task)
     larger = width * height / max(1, facts.width * facts.height)
-    smoother = float(task.target_fps(source_fps) / source_fps)
+    smoother = output_frames(facts, task) / max(1, facts.frames)
     return float(in_gb * larger**0.75 * smoother**0.5)
 
 
-def work_seconds(facts: Facts, task: Task, offer: Offer) -> float:
+def work_seconds(facts: Facts, task: Task, offer: Offer, device: str = "cuda") -> float:
     """Expected time on a card that has not been measured yet, from operations over its rate."""
-    width, height = task.target_size(facts.width, facts.height)
-    source_fps = Fraction(facts.fps)
-    frames_out = facts.frames * float(task.target_fps(source_fps) / source_fps)
-    macs = 0.0
-    if task.mode.upscales:
-        passes = 5 if task.model in ("auto", "starter") and (task.scale == 4 or task.size) else 1
-        macs += frames_out * facts.width * facts.height * passes * _macs(task.model)
-    if task.mode.interpolates:
-        macs += frames_out * facts.width * facts.height * _FLOW_MACS
-    rate = (offer.tflops or _UNKNOWN_TFLOPS) * 1e12 * _EFFICIENCY
-    return max(2 * macs / rate, frames_out * width * height / _CODEC_PIXELS_PER_S)
+    width, height = output_size(facts, task)
+    found = count_operations(facts, task, device)
+    rate = (offer.tflops or _UNKNOWN_TFLOPS) * 1e12
+    networks_s = 2 * (found.enlarging / _ENLARGING_SHARE + found.between / _BETWEEN_SHARE) / rate
+    coded = output_frames(facts, task) * width * height
+    return max(networks_s, coded / _CODEC_PIXELS_PER_S)
 
 
 def transfer_seconds(wish: Wish, offer: Offer) -> float:
@@ -281,11 +261,6 @@ def _known_capability(offer: Offer, cuda: float | None) -> bool:
     lowest, highest = capabilities(cuda)
     capability = offer.compute_capability
     return capability is not None and lowest <= capability <= highest
-
-
-def _macs(model: str) -> int:
-    # a network of the user's own: as heavy as the heaviest of the catalog
-    return _MACS.get(model, max(_MACS.values()))
 
 
 def _price(offer: Offer) -> str:

@@ -202,3 +202,11 @@ def m005_bans(db: Database) -> None:
             reason TEXT NOT NULL
         )"""
     )
+
+
+@migrations()
+def m006_predecessors(db: Database) -> None:
+    db.execute("ALTER TABLE jobs ADD COLUMN predecessor TEXT REFERENCES jobs (id)")
+    db.execute(
+        "CREATE INDEX jobs_by_predecessor ON jobs (predecessor) WHERE predecessor IS NOT NULL"
+    )

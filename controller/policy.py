@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import PurePosixPath
 
+from controller.model_names import show_reference
 from controller.providers.base import InstanceStatus
 from controller.records import Attempt, Estimate, Job, Machine
 from controller.settings import Settings
 from controller.states import MAX_ATTEMPTS, RETRYABLE, AnyReason, Reason
+from controller.workload import count_operations, is_reckoned, output_frames, output_size
 from remote_runner.protocol import BootPhase, Facts, Mode, Task
 from remote_runner.protocol import Reason as RunnerReason
 
@@ -85,26 +87,39 @@ _OVERHEAD_S = 6.0
 def work_name(task: Task) -> str:
     """The kind of work for which speeds are learned."""
     size = task.size or f"x{task.scale}" if task.mode.upscales else "same"
-    return f"{task.mode}:{task.model}:{size}"
+    # no URL with what may be a secret in it is written down, and the names of old are the same
+    models = [show_reference(task.model)]
+    if task.mode.interpolates and task.interpolator != "auto":
+        models.append(show_reference(task.interpolator))
+    return f"{task.mode}:{'+'.join(models)}:{size}"
 
 
-def estimate(facts: Facts, task: Task, known_speed: Callable[[str], float | None]) -> Estimate:
+def estimate(
+    facts: Facts,
+    task: Task,
+    known_speed: Callable[[str], float | None],
+    device: str = "cpu",
+) -> Estimate:
     """Expected time of a job on one machine, from learned speeds or else from a formula."""
-    source_fps = Fraction(facts.fps)
-    target_fps = task.target_fps(source_fps)
     speed = known_speed(work_name(task))
-    pixels_per_s = speed or _FORMULA[task.mode]
-    if speed is None and task.mode.upscales and (task.scale == 4 or task.size):
-        pixels_per_s /= 5  # two passes of ×2: one at the source's size, one at four times that
-    width, height = task.target_size(facts.width, facts.height)
+    pixels_per_s = speed or _FORMULA[task.mode] / _effort(facts, task, device)
+    width, height = output_size(facts, task)
     return Estimate(
         seconds=_OVERHEAD_S + work_pixels(facts) / pixels_per_s,
         usd=0.0,
-        frames_out=round(facts.frames * target_fps / source_fps),
+        frames_out=output_frames(facts, task),
         width=width,
         height=height,
         measured=speed is not None,
+        reckoned=speed is None and is_reckoned(task),
     )
+
+
+def _effort(facts: Facts, task: Task, device: str) -> float:
+    """How many times the operations of what the formula was measured with."""
+    measured = Task(mode=task.mode, model="starter", interpolator="flow")
+    usual = count_operations(facts, measured, "cpu").total
+    return max(1.0, count_operations(facts, task, device).total / max(1.0, usual))
 
 
 def work_pixels(facts: Facts) -> int:

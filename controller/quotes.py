@@ -78,7 +78,10 @@ class Quotes:
     def estimate(self, job: Job) -> Estimate:
         """What a job would take, from what is known without asking: learned speeds, the offers
         last seen, and where there are none a middling card at the full price of the cap."""
-        expected = policy.estimate(job.facts, job.task, self._store.speeds.known)
+        device = self._settings.runner_device
+        # one's own computer is taken for one without a card until it has been measured
+        device = "cpu" if device == "auto" else device
+        expected = policy.estimate(job.facts, job.task, self._store.speeds.known, device)
         if not self._provider.rents:
             return expected
         wish = self.wish(job)
@@ -101,7 +104,9 @@ class Quotes:
         for offer in offers:
             speed = self._store.speeds.known(work, offer.name)
             seconds[offer.id] = (
-                pixels / speed if speed else market.work_seconds(job.facts, job.task, offer)
+                pixels / speed
+                if speed
+                else market.work_seconds(job.facts, job.task, offer, self._settings.runner_device)
             )
         return market.judge(offers, wish, seconds, self._store.bans.active())
 

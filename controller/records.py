@@ -104,6 +104,8 @@ class Job(_Record):
     waits_for: AnyReason | None = None
     """Why a queued job gets no machine, where that is not just its turn."""
     waits_detail: str = ""
+    predecessor: str | None = None
+    """The job that came to nothing and that this one repeats: it goes on behind its segments."""
 
     @classmethod
     def _read(cls, name: str, value: Any) -> Any:
@@ -288,3 +290,5 @@ class Estimate:
     height: int
     measured: bool
     """True where it rests on earlier runs on this kind of machine, false where on a formula."""
+    reckoned: bool = False
+    """True where a model's cost is not known, and that of the heaviest was taken."""

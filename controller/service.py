@@ -20,9 +20,20 @@ from controller.intake import Intake
 from controller.machine_logs import clean, last_lines, log_path
 from controller.mailbox import Mailbox
 from controller.market import Market
+from controller.places import clip_key, picture_key, preview_key
 from controller.providers.base import Provider
 from controller.quotes import Quotes
-from controller.records import Actor, Attempt, Card, Estimate, Event, Job, Machine, Update
+from controller.records import (
+    TERMINAL,
+    Actor,
+    Attempt,
+    Card,
+    Estimate,
+    Event,
+    Job,
+    Machine,
+    Update,
+)
 from controller.settings import Settings
 from controller.states import JobState, MachineState
 from controller.storage.base import Storage
@@ -85,7 +96,7 @@ class Controller:
 
     async def find_done(self, path: str, task: Task) -> Job | None:
         """A job that made this of the same content already, and whose result is still there."""
-        task = self._intake.check_task(task)
+        task = self._intake.check_task(task, by=TERMINAL)
         try:
             entry = await self._storage.stat(self._storage.parse(path))
         except NotStored:
@@ -95,9 +106,16 @@ class Controller:
                 return job
         return None
 
+    async def settle_task(self, task: Task) -> Task:
+        """What the terminal asks for with everything in full that the deployment decides.
+
+        A :class:`~controller.errors.UserError` says why it cannot be asked for.
+        """
+        return await self._intake.settle_task(task)
+
     def set_task(self, job_id: str, *, by: Actor, task: Task) -> Job:
         """Change what a draft is to do; :class:`TooLate` once it was started."""
-        task = self._intake.check_task(task)
+        task = self._intake.check_task(task, by=by)
         while True:
             job = self.get(job_id, by=by)
             if job.state is not JobState.DRAFT:
@@ -168,6 +186,8 @@ class Controller:
         again = dataclasses.replace(
             job, id=str(ULID()), request_key=key, state=JobState.QUEUED, created_at=now,
             started_at=now, deadline_at=now + policy.QUEUE_S,
+            # what is done already would only be made the same again
+            predecessor=None if job.state is JobState.DONE else job.id,
         )  # fmt: skip
         added = self._store.jobs.add(again, "queued")
         self._wake()
@@ -229,7 +249,33 @@ class Controller:
 
     def picture_file(self, job: Job) -> AbstractAsyncContextManager[Path]:
         """The before/after picture (PNG) of a job that is done, as a local file."""
-        return self._storage.local_file(f"jobs/{job.id}/{job.attempts}/picture")
+        return self._storage.local_file(picture_key(job.id, job.attempts))
+
+    def clip_file(self, job: Job) -> AbstractAsyncContextManager[Path]:
+        """The side-by-side clip (MP4) of a job that is done, as a local file."""
+        return self._storage.local_file(clip_key(job.id, job.attempts))
+
+    async def clip_bytes(self, job: Job) -> int:
+        """Size of the clip as it lies in storage, whatever a machine said; 0 if it does not."""
+        if self.clip_link(job) is None:
+            return 0
+        try:
+            return (await self._storage.stat(clip_key(job.id, job.attempts))).bytes
+        except NotStored:
+            return 0
+
+    def clip_link(self, job: Job) -> str | None:
+        """Where the clip can be fetched while it is kept; None where there is none."""
+        if job.result is None or not job.result.clip_bytes:
+            return None
+        return self._storage.link(clip_key(job.id, job.attempts))
+
+    def preview_link(self, job: Job) -> str | None:
+        """Where the first segment of the new video can be seen (MP4) while the work goes on."""
+        attempt = self.attempt(job.id)
+        if attempt is None or attempt.status is None or not attempt.status.preview:
+            return None
+        return self._storage.link(preview_key(job.id, attempt.number))
 
     async def logs(self, job_id: str, *, by: Actor) -> list[str]:
         """What the newest attempt's machine or its runner printed last."""

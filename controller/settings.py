@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from controller.errors import SettingsError
+from controller.model_names import OTHERWISE, Kind, find_kind, resolve_path, show_reference
 from remote_runner.protocol import MODELS
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ class Settings:
     poll_s: float = 10.0
     idle_s: float = 120.0
     max_machines: int = 4
+    segment_s: float = 20.0
     model: str = "auto"
     device: str = "auto"
     vast_api_key: str = field(default="", repr=False)
@@ -122,6 +124,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         ),
         "idle_s": reader.number("NOXFVR_IDLE_S", 120, low=0, high=86400),
         "max_machines": reader.whole("NOXFVR_MAX_MACHINES", 4, low=1, high=1000),
+        "segment_s": reader.number("NOXFVR_SEGMENT_S", 20, low=1, high=60),
         "model": reader.model("NOXFVR_MODEL", "auto", may_be_file=provider == "local"),
         "device": reader.choice("NOXFVR_DEVICE", "auto", ("auto", "cuda", "cpu")),
         **_vast(reader, needed=provider == "vast"),
@@ -144,11 +147,6 @@ def load_settings(env: Mapping[str, str]) -> Settings:
     if reader.problems:
         raise SettingsError(reader.problems)
     return Settings(**settings)  # type: ignore[arg-type]
-
-
-def is_model(name: str, *, may_be_file: bool) -> bool:
-    """Whether a model can be asked for: by name, or as a .pth file that is there."""
-    return name in MODELS or (may_be_file and name.endswith(".pth") and Path(name).is_file())
 
 
 def load_provider_settings(env: Mapping[str, str]) -> Settings:
@@ -250,10 +248,16 @@ class Reader:
         return value
 
     def model(self, name: str, default: str, *, may_be_file: bool) -> str:
-        """A name of the catalog, or a file of this computer's that only it can read."""
+        """A name of the catalog, a weight file in storage or on the web, or a file of this
+        computer's that only it can read."""
         value = self.env.get(name, default)
-        if not is_model(value, may_be_file=may_be_file):
-            self.problems.append(f"{name} must be one of {', '.join(MODELS)}, not {value!r}")
+        if may_be_file:
+            value = resolve_path(value)
+        kind = find_kind(value, MODELS)
+        if kind is None or (kind is Kind.PATH and not (may_be_file and Path(value).is_file())):
+            shown = show_reference(value)
+            known = ", ".join(MODELS)
+            self.problems.append(f"{name} must be one of {known}, {OTHERWISE}; not {shown!r}")
         return value
 
     def flag(self, name: str) -> bool:

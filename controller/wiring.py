@@ -72,7 +72,7 @@ def build_context(settings: Settings, *, clock: Callable[[], float] = time.time)
     return Context(
         store=store,
         storage=storage,
-        mailbox=Mailbox(storage),
+        mailbox=Mailbox(storage, segment_s=settings.segment_s, clock=clock),
         provider=provider,
         quotes=Quotes(store=store, provider=provider, settings=settings, clock=clock),
         settings=settings,
@@ -310,11 +310,12 @@ async def examine_services(settings: Settings) -> list[Finding]:
             await provider.close()
         findings += checkup.examine_image(settings)
     storage = build_storage(settings)
-    if isinstance(storage, S3Storage):
-        try:
+    try:
+        if isinstance(storage, S3Storage):
             findings += await checkup.examine_bucket(storage, settings)
-        finally:
-            await storage.close()
+        findings.append(await checkup.examine_mirror(storage))
+    finally:
+        await storage.close()
     if settings.webhook_url:
         findings.append(await checkup.examine_webhook(settings))
     return findings

@@ -17,6 +17,7 @@ from controller.errors import (
     Unclear,
 )
 from controller.loops.context import Context, end_attempt
+from controller.loops.granting import write_grant
 from controller.loops.renting import Rent, assign, job_traffic_usd
 from controller.records import Attempt, Job, Machine
 from controller.states import AttemptState, MachineState, Reason
@@ -211,7 +212,7 @@ class Place:
 
     async def _give_orders(self, machine: Machine, job: Job, attempt: Attempt) -> None:
         context = self._context
-        await context.mailbox.write_grant(machine, job, attempt, context.settings.runner_device)
+        await write_grant(context, machine, job, attempt)
         await context.mailbox.write_orders(
             machine,
             sequence=context.store.machines.next_orders(machine.id),

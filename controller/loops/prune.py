@@ -10,7 +10,7 @@ from ulid import ULID
 
 from controller.errors import ControllerError
 from controller.loops.context import Context
-from controller.mailbox import job_prefix, machine_prefix
+from controller.places import job_prefix, machine_prefix
 from controller.records import Job
 from controller.states import JobState, MachineState, Reason
 

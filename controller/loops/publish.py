@@ -14,17 +14,18 @@ from fractions import Fraction
 from controller import policy
 from controller.errors import BadVideo, NotStored
 from controller.loops.context import Context, cost_usd, free_machine
-from controller.mailbox import output_key
+from controller.places import output_key
 from controller.probe import Limits, Prober, probe
 from controller.records import Attempt, Job, Machine
 from controller.states import AttemptState, JobState
-from remote_runner.protocol import Facts, Result
+from controller.workload import output_frames, output_size
+from remote_runner.protocol import CONTAINERS, Facts, Result
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 2
 """Probes of results, each a process, at one time."""
-_EXTENSIONS = frozenset({"mp4", "mkv"})
+_EXTENSIONS = frozenset(CONTAINERS) - {"auto"}
 
 
 class Publisher:
@@ -145,7 +146,7 @@ def missing_streams(job: Job, found: Facts, result: Result) -> str | None:
 
 def mismatch(job: Job, found: Facts) -> str | None:
     """How an output differs from what the job asked for; None where it does not."""
-    width, height = job.task.target_size(job.facts.width, job.facts.height)
+    width, height = output_size(job.facts, job.task)
     if abs(found.width - width) > 1 or abs(found.height - height) > 1:
         return f"{found.width}x{found.height} is not {width}x{height}"
     source_fps = Fraction(job.facts.fps)
@@ -153,9 +154,9 @@ def mismatch(job: Job, found: Facts) -> str | None:
     frame_s = float(1 / min(source_fps, target_fps))
     if abs(found.duration_s - job.facts.duration_s) > frame_s + 0.001:
         return f"{found.duration_s:.3f} s is not {job.facts.duration_s:.3f} s"
-    expected = job.facts.frames * target_fps / source_fps
+    expected = output_frames(job.facts, job.task)
     # a rate that varies has no exact count here: the gate on the machine has checked each frame
-    slack = 2 if not job.facts.vfr else max(2, float(expected) * 0.02)
+    slack = 2 if not job.facts.vfr else max(2, expected * 0.02)
     if abs(found.frames - expected) > slack:
-        return f"{found.frames} frames are not {float(expected):.0f}"
+        return f"{found.frames} frames are not {expected}"
     return None

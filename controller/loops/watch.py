@@ -8,6 +8,7 @@ import logging
 from controller import policy
 from controller.errors import ControllerError
 from controller.loops.context import Context, end_attempt
+from controller.loops.granting import write_grant
 from controller.loops.publish import Publisher
 from controller.records import Attempt, Job, Machine
 from controller.states import AnyReason, AttemptState, MachineState, Reason
@@ -283,8 +284,7 @@ class Watch:
             return
         if job and attempt and attempt.status is None:
             # a crash may have come between the assignment and its grant
-            device = self._context.settings.runner_device
-            await self._context.mailbox.write_grant(machine, job, attempt, device)
+            await write_grant(self._context, machine, job, attempt)
         await self._context.mailbox.write_orders(
             machine,
             sequence=store.machines.next_orders(machine_id),

@@ -27,7 +27,7 @@ class Jobs:
             columns = (
                 "id", "request_key", "owner", "chat", "reply_to", "language", "state",
                 "source_key", "source_name", "source_bytes", "source_is_ours", "source_etag",
-                "created_at", "deadline_at", "started_at",
+                "created_at", "deadline_at", "started_at", "predecessor",
             )  # fmt: skip
             values = {name: getattr(job, name) for name in columns}
             values |= {"task": to_json(job.task), "facts": to_json(job.facts)}
@@ -147,9 +147,15 @@ class Jobs:
         return [Job.from_row(row) for row in rows]
 
     def unpruned(self, *, discarded_before: float, ended_before: float) -> list[Job]:
-        """Jobs whose leftovers may go: drafts that nobody started, and jobs that ended."""
+        """Jobs whose leftovers may go: drafts that nobody started, and jobs that ended.
+
+        Not those which a later job repeats, as long as that one is kept: it may go on behind their
+        segments.
+        """
         rows = self._db.rows(
             """SELECT * FROM jobs WHERE pruned_at IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM jobs AS later
+                                 WHERE later.predecessor = jobs.id AND later.pruned_at IS NULL)
                  AND ended_at < CASE WHEN started_at IS NULL THEN :discarded ELSE :ended END
                ORDER BY ended_at LIMIT 100""",
             discarded=discarded_before, ended=ended_before,

@@ -19,7 +19,7 @@ from typing import Any
 
 from moto.s3.models import s3_backends
 
-from controller.mailbox import job_prefix, machine_prefix
+from controller.places import job_prefix, machine_prefix
 from remote_runner.orders import HTTPS_POLL_S
 from remote_runner.protocol import (
     Boot,

@@ -71,8 +71,9 @@ class House:
             store=self.store, provider=self.provider, settings=self.settings, clock=self.clock
         )
         self.context = Context(
-            store=self.store, storage=storage, mailbox=Mailbox(storage), provider=self.provider,
-            quotes=quotes, settings=self.settings, clock=self.clock,
+            store=self.store, storage=storage, provider=self.provider, quotes=quotes,
+            mailbox=Mailbox(storage, segment_s=self.settings.segment_s, clock=self.clock),
+            settings=self.settings, clock=self.clock,
         )  # fmt: skip
         self.place = Place(self.context, may_rent=lambda: self.reap.knows)
         self.watch = Watch(self.context, Publisher(self.context, prober=read_facts))
@@ -91,6 +92,11 @@ class House:
 
     def make_storage(self):
         return FolderStorage(self.settings.storage_dir, reserve_bytes=0)
+
+    def change(self, **settings) -> None:
+        """Start again with other settings."""
+        self.settings = dataclasses.replace(self.settings, **settings)
+        self.restart()
 
     def restart(self) -> None:
         """As after kill -9: the rows and the storage are all that is left."""

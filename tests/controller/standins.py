@@ -163,6 +163,12 @@ class ScriptedRunner:
         status = Status(sequence=self._sequence, heartbeat_at=self._clock(), phase=Phase.IDLE)
         _put(self.orders(machine).status_url, to_json(status).encode())
 
+    def leave_segment(self, machine, number: int, content: bytes = b"frames") -> None:
+        """Content, then manifest, as a runner does that has finished a segment."""
+        urls = self.grant(machine).segments[number]
+        _put(urls.content_url, content)
+        _put(urls.manifest_url, b"{}")
+
     def finish(self, machine, output: bytes, *, grant: Grant | None = None, **changes) -> None:
         grant = grant or self.grant(machine)
         _put(grant.output_url, output)

@@ -8,6 +8,7 @@ from controller.errors import BadKey, StorageError, Unclear
 from controller.labels import Label
 from controller.providers.base import Instance
 from controller.settings import Settings
+from controller.storage.folder import FolderStorage
 from tests.controller.standins import RentedProvider, make_offer
 
 NOW = 1_800_000_000.0
@@ -199,3 +200,21 @@ async def test_a_provider_that_is_not_reached_fails_with_its_address(provider):
     found = (await examined(provider))["vast key"]
     assert found.level == "fail"
     assert "https://console.vast.ai does not answer: no answer in 60 s" in found.detail
+
+
+async def test_the_mirror_is_told_by_what_it_holds(tmp_path, monkeypatch):
+    storage = FolderStorage(tmp_path, reserve_bytes=0)
+    empty = await checkup.examine_mirror(storage)
+    assert (empty.level, empty.detail) == ("ok", "0 of 9 published files in models/")
+    for name in ("RealESRGAN_x4plus.pth", "mine.pth"):
+        await storage.write(f"models/{name}", b"weights")
+    held = await checkup.examine_mirror(storage)
+    assert held.detail == "1 of 9 published files in models/: RealESRGAN_x4plus.pth"
+
+    async def entries(prefix):
+        raise StorageError(f"{KEY} may not do this")
+
+    monkeypatch.setattr(storage, "entries", entries)
+    trouble = await checkup.examine_mirror(storage)
+    assert trouble.level == "warn"
+    assert KEY not in str(trouble)

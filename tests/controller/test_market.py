@@ -5,6 +5,7 @@ import pytest
 from controller import market
 from controller.market import Filter
 from controller.settings import Settings
+from controller.workload import memory_gb
 from remote_runner.protocol import Mode, Task
 from tests.controller.conftest import FACTS
 from tests.controller.standins import make_offer
@@ -108,8 +109,13 @@ def test_a_rented_processor_is_asked_for_no_card(job):
 
 
 def test_memory_and_time_grow_with_the_work(job):
-    assert market.gpu_memory_gb(1920 * 1080) < market.gpu_memory_gb(7680 * 4320)
+    large = dataclasses.replace(FACTS, width=1920, height=1080)
+    assert memory_gb(FACTS, Task()) < memory_gb(large, Task(scale=4))
     offer = make_offer()
-    once = market.work_seconds(FACTS, Task(), offer)
-    assert market.work_seconds(FACTS, Task(scale=4), offer) > once
-    assert market.work_seconds(FACTS, Task(mode=Mode.BOTH), offer) > once
+    once = market.work_seconds(FACTS, Task(model="starter"), offer)
+    assert market.work_seconds(FACTS, Task(model="starter", scale=4), offer) > once
+    assert market.work_seconds(FACTS, Task(model="RealESRGAN_x4plus"), offer) > 10 * once
+    auto = market.work_seconds(FACTS, Task(), offer)
+    assert auto == market.work_seconds(FACTS, Task(model="realesr-general-x4v3"), offer)
+    assert auto > market.work_seconds(FACTS, Task(), offer, "cpu") == once
+    assert market.work_seconds(FACTS, Task(mode=Mode.BOTH), offer) > auto

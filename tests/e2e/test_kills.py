@@ -74,7 +74,7 @@ async def test_a_job_survives_the_death_of_its_controller(story, chat, moment):
     await story.wait_for_no_runner()
     await asyncio.sleep(1)
     mine = [m for m in await chat.messages() if m.from_bot]
-    results = [m for m in mine if m.media]
+    results = [m for m in mine if m.media and m.reply_to_id == sent.id]
     cards = [m for m in mine if not m.media]
     # at most one duplicate per crash, and only where the answer to a send was lost
     assert len(cards) == 1

@@ -43,7 +43,13 @@ async def test_a_video_comes_back_twice_as_large_and_twice_as_smooth(story, chat
     assert after["subtitles"] == before["subtitles"] == 1
 
     messages = await chat.messages()
-    assert [m.id for m in messages if m.from_bot] == [card.id, result.id]
+    assert [m.id for m in messages if m.from_bot and m.reply_to_id == sent.id] == [
+        card.id, result.id,
+    ]  # fmt: skip
+    clip = await chat.wait_for(lambda m: m.media and m.reply_to_id == result.id, timeout_s=20)
+    look = describe(await chat.download(clip, tmp_path / "clip.mp4"))
+    assert look["width"] > look["height"]
+    assert 0 < look["duration"] <= 4
     assert "👀" in next(m for m in messages if m.id == sent.id).reactions
     job = await story.job()
     assert job.state is JobState.DONE

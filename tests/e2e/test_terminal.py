@@ -76,7 +76,7 @@ def test_a_batch_in_a_pipe_prints_the_lines_that_scripts_know(clip, tmp_path):
     (row,) = document["results"]
     assert list(row) == [
         "instance_id", "input_url", "output_name", "result_url", "status", "error", "cost_usd",
-        "seconds", "attempts",
+        "seconds", "attempts", "resumed_frames", "clip_url",
     ]  # fmt: skip
     assert (row["status"], row["error"], row["attempts"]) == ("completed", None, 1)
     assert row["input_url"] == str(clip)
@@ -153,6 +153,8 @@ def test_a_job_that_ended_is_run_once_more_by_its_short_id(clip, tmp_path):
         ("batch", str(SAMPLE), "--fps", "60"),
         ("batch", str(SAMPLE), "--size", "17x20"),
         ("batch", str(SAMPLE), "--model", "no-such-model"),
+        ("batch", str(SAMPLE), "--model", "input/models/none.pth"),
+        ("batch", str(SAMPLE), "--fit", "crop"),
         ("batch", str(SAMPLE), "--mode", "interp", "--fps", "0"),
         ("batch", "no/such/file.mp4"),
         ("cancel",),

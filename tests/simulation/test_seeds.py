@@ -28,3 +28,13 @@ async def test_a_seed_replays_its_story(tmp_path):
         stories.append([line.split(maxsplit=2)[-1] for line in world.story])
         world.house.store.close()
     assert stories[0] == stories[1]
+
+
+async def test_attempts_do_go_on_behind_what_others_left(tmp_path):
+    resumed = 0
+    for seed in range(8):
+        world = World(seed, tmp_path / str(seed))
+        await world.live(60)
+        resumed += world.segments.resumed
+        world.house.store.close()
+    assert resumed > 3

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from controller.errors import TooLate, Unclear
 from controller.labels import Label
+from controller.loops.prune import KEEP_JOB_S
 from controller.providers.base import InstanceStatus
 from controller.records import Actor
 from controller.states import JobState, MachineState
 from remote_runner.protocol import Phase, Reason
 from tests.controller.conftest import Clock, House, video
 from tests.controller.standins import RentedProvider, ScriptedProvider, make_offer
+from tests.simulation.segments import Segments, find_leftovers
 
 OUTPUT = video(width=640, height=360)
 OWNER = 7
@@ -100,7 +102,9 @@ class World:
         self.jobs = []
         self.cancelled_first = set()
         self.story = []
+        self.segments = Segments()
         self._number = 0
+        self.house.change(segment_s=1.0)
 
     async def live(self, ticks: int) -> None:
         for _ in range(ticks):
@@ -115,6 +119,9 @@ class World:
             await self._run_machines(only_well=True)
             await self._tick(10)
         await self.house.prune.tick()
+        self.house.clock.advance(KEEP_JOB_S + 3600)
+        for _ in range(len(self.jobs) + 1):
+            await self.house.prune.tick()  # what a retry repeats goes a pass after it
 
     def broken(self) -> list[str]:
         """Invariants that do not hold."""
@@ -128,6 +135,8 @@ class World:
             found.append(f"machines not proven gone: {open_machines}")
         for job in map(house.job, self.jobs):
             found += self._broken_job(job)
+        found += self.segments.broken
+        found += find_leftovers(house, map(house.job, self.jobs))
         return found + self._broken_money()
 
     def _broken_money(self) -> list[str]:
@@ -177,6 +186,18 @@ class World:
                 return
         elif choice < 0.33:
             self._restart("asked")
+        elif choice < 0.38 and self.jobs:
+            self._retry(self.rng.choice(self.jobs))
+
+    def _retry(self, job) -> None:
+        """Once, whatever has become of it; refused where it goes on."""
+        try:
+            again = self.house.controller.retry(job.id, by=Actor(OWNER), key=f"retry:{job.id}")
+        except TooLate:
+            return
+        if again.id not in [each.id for each in self.jobs]:
+            self.story.append(f"retry {self.jobs.index(job)}")
+            self.jobs.append(again)
 
     async def _run_machines(self, *, only_well: bool = False) -> None:
         """What the runners do meanwhile."""
@@ -217,9 +238,11 @@ class World:
         if orders.cancel and rng.random() < 0.7:
             deed = "stopped"
         self.story.append(f"{self.house.clock.now:.0f} {machine.id[-4:]} {deed}")
+        self.segments.begin(self.house, machine)
         match deed:
             case "beat":
                 runner.heartbeat(machine, phase=rng.choice(list(Phase)[1:5]))
+                self.segments.work(self.house, machine)
             case "done":
                 runner.heartbeat(machine)
                 runner.finish(machine, OUTPUT)
