@@ -1,4 +1,4 @@
-"""Limits that the prober puts on itself before it touches a file that a stranger sent."""
+"""Limits on looking into a file that a stranger sent: on a process, for good, or on one call."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import stat
 import sys
 import threading
 import time
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 
+from remote_runner.errors import InputError
 from remote_runner.protocol import Reason
 
 CPU_S = 120.0
 WALL_S = 300.0
 MEMORY_BYTES = 3 << 30
+
+T = TypeVar("T")
 
 
 def restrain(
@@ -37,6 +41,31 @@ def restrain(
     _lower(resource.RLIMIT_FSIZE, 1 << 20 if _writes_to_file() else 0)
     _lower(resource.RLIMIT_CPU, int(cpu_s) + 5)
     threading.Thread(target=_watch, args=(cpu_s, wall_s, late), name="limits", daemon=True).start()
+
+
+def in_time(work: Callable[[], T], seconds: float) -> T:
+    """The result of ``work``, which a hostile file may keep from ever ending.
+
+    Raises :class:`InputError` with ``probe_limit`` when it takes longer, and whatever it raises.
+    It is left to itself then, in a thread: a long call into C cannot be ended from outside.
+    """
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # raised again in the thread that waits
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="in-time", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise InputError(Reason.PROBE_LIMIT, f"looking into the file took over {seconds:.0f} s")
+    return done[0]
 
 
 def _lower(what: int, value: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -13,10 +14,15 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from remote_runner.errors import InputError
+from remote_runner.errors import Cancelled, InputError
 from remote_runner.protocol import Reason
 from remote_runner.video.source import as_runner_error, is_still, time_base_of
 from remote_runner.video.timing import USUAL_RATES
+
+#: Matroska, WebM and FLV count milliseconds, and so do many files that were made of such.
+ROUNDING_S = Fraction(1, 1000)
+#: Rates closer than this are one rate: 24 and 24000/1001 are 0.001 apart.
+_SAME_RATE = Fraction(1, 5000)
 
 
 @dataclass(slots=True)
@@ -32,7 +38,10 @@ class Census:
 
 
 def count_packets(
-    container: InputContainer, stream: VideoStream, longest_s: float | None
+    container: InputContainer,
+    stream: VideoStream,
+    longest_s: float | None,
+    should_stop: Callable[[], bool],
 ) -> Census:
     """One pass over the packets of all streams; the times are those of one of them.
 
@@ -41,6 +50,8 @@ def count_packets(
     census = Census()
     try:
         for packet in container.demux():
+            if should_stop():
+                raise Cancelled
             if packet.size == 0 or packet.is_discard or is_still(packet.stream):
                 continue
             census.ends_corrupt = packet.is_corrupt
@@ -65,16 +76,44 @@ def span_of(census: Census) -> int:
 
 
 def rate_of(census: Census, stream: VideoStream) -> tuple[Fraction, bool]:
-    """The exact rate of a file with constant steps, else the average and that it varies."""
-    span_s = span_of(census) * time_base_of(stream)
+    """The exact rate of a file with constant steps, else the average and that it varies.
+
+    Containers tell rates as rounded durations: what is told is taken for the usual rate next to
+    it, and what is neither usual nor simple only where nothing better fits.
+    """
+    base = time_base_of(stream)
+    span_s = span_of(census) * base
     average = len(census.times) / span_s if span_s else Fraction(25)
-    claimed = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    told = [
+        _usual(rate)
+        for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate)
+        if rate
+    ]
     near = [rate for rate in USUAL_RATES if abs(rate / average - 1) < 0.002]
-    rounded = max(Fraction(1, 1001), average.limit_denominator(1001))
-    for rate in [each for each in claimed if each] + near + [rounded]:
-        if _fits(census, rate, time_base_of(stream)):
+    simple = [_mean_rate(census, base).limit_denominator(limit) for limit in (1, 10, 1001)]
+    plain: list[Fraction] = []
+    odd: list[Fraction] = []
+    ordered = sorted(census.times)
+    for rate in told:
+        (plain if rate in USUAL_RATES or rate.denominator <= 10 else odd).append(rate)
+    for rate in (*plain, *near, *odd, *simple):
+        if rate > 0 and _fits(ordered, rate, base, Fraction(1)):
             return rate, False
-    return rounded, True
+    for rate in (*plain, *near):
+        if _fits(ordered, rate, base, ROUNDING_S / base):
+            return rate, False
+    return _usual(max(Fraction(1, 1001), average.limit_denominator(1001))), True
+
+
+def _usual(rate: Fraction) -> Fraction:
+    """The usual rate that is the same but for rounding, or the rate itself."""
+    return next((each for each in USUAL_RATES if abs(rate / each - 1) < _SAME_RATE), rate)
+
+
+def _mean_rate(census: Census, base: Fraction) -> Fraction:
+    """Frames per second from the first frame to the last."""
+    span = census.longest - min(census.times)
+    return (len(census.times) - 1) / (span * base) if span > 0 else Fraction(0)
 
 
 def _note_end(census: Census, packet: Packet[Stream]) -> None:
@@ -108,11 +147,12 @@ def _steps(census: Census) -> list[int]:
     return sorted(b - a for a, b in pairwise(ordered))
 
 
-def _fits(census: Census, rate: Fraction, time_base: Fraction) -> bool:
-    """Whether every frame lies within one tick of its place on an even grid of this rate."""
-    ordered = sorted(census.times)
+def _fits(ordered: list[int], rate: Fraction, time_base: Fraction, rounding: Fraction) -> bool:
+    """Whether every frame lies as near to its place on an even grid as times are that were rounded
+    to so many ticks; a quarter of the step is the most."""
     step = 1 / (rate * time_base)
     num, den = step.numerator, step.denominator
+    away = min(rounding, step / 4) * den
     return all(
-        abs((at - ordered[0]) * den - place * num) <= den for place, at in enumerate(ordered)
+        abs((at - ordered[0]) * den - place * num) <= away for place, at in enumerate(ordered)
     )

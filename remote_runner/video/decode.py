@@ -6,21 +6,26 @@ import heapq
 import logging
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av.error
 import torch
+from av.container import InputContainer
 from av.filter import Graph
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from remote_runner.errors import InputError
+from remote_runner.errors import InputError, MachineError, RunnerError
 from remote_runner.protocol import Reason
+from remote_runner.video import hardware
 from remote_runner.video import signal as signals
+from remote_runner.video.colour import small_luma
+from remote_runner.video.hardware import CardPlanes, Uploader
+from remote_runner.video.seeking import find_entry
 from remote_runner.video.signal import HdrSideData, Signal
 from remote_runner.video.source import (
     Orientation,
@@ -30,6 +35,7 @@ from remote_runner.video.source import (
     open_source,
     orientation_of,
     side_data,
+    siting_of,
     time_base_of,
 )
 
@@ -44,20 +50,42 @@ BAD_FEW = 2
 class Picture:
     """One decoded frame in the signal's ``pix_fmt``."""
 
-    frame: VideoFrame
+    frame: VideoFrame | None
+    """None where the card decoded it."""
     at: int
     """Presentation time in ticks of the decoder's time base."""
     duration: int
     """Ticks, 0 where the file does not say."""
+    repeats: bool = False
+    """Whether the samples are those of the picture given out before it, bit by bit."""
+    card: CardPlanes | None = None
+    """The samples on the card that the work is done on."""
+    thumbnail: Tensor | None = None
 
     def planes(self) -> list[Tensor]:
-        """Views of the samples, H×W unsigned integers each; valid as long as they are held."""
-        return [from_dlpack(plane) for plane in self.frame.planes]
+        """Views of the samples, H×W integers each; valid as long as they are held, and for use in
+        the current stream."""
+        if self.card is not None:
+            return self.card.take()
+        return self._on_host()
+
+    def small(self, signal: Signal) -> Tensor:
+        """Thumbnail of the luma, on the processor."""
+        if self.thumbnail is not None:
+            return self.thumbnail
+        return small_luma(self._on_host()[0], signal)
 
     def equals(self, other: Picture) -> bool:
-        """Whether the samples are the same, bit by bit."""
-        pairs = zip(self.planes(), other.planes(), strict=True)
+        """Whether the samples are the same, bit by bit. For the thread that decodes: it waits."""
+        if self.frame is None or other.frame is None:
+            pairs = zip(self.planes(), other.planes(), strict=True)
+        else:
+            pairs = zip(self._on_host(), other._on_host(), strict=True)
         return all(torch.equal(mine, theirs) for mine, theirs in pairs)
+
+    def _on_host(self) -> list[Tensor]:
+        assert self.frame is not None  # noqa: S101 - for the type checker
+        return [from_dlpack(plane) for plane in self.frame.planes]
 
 
 #: Frames that H.264 and HEVC may put between decoding and showing (ITU-T H.264, A.3.1).
@@ -71,7 +99,25 @@ class Decoder:
     Raises :class:`InputError` when nothing, or too little, can be decoded.
     """
 
-    def __init__(self, path: Path, *, packets: int, interlaced: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        packets: int,
+        interlaced: bool = False,
+        parity: str = "",
+        device: torch.device | None = None,
+    ) -> None:
+        """``parity`` (``tff``, ``bff``) is for interlaced frames that do not say so themselves;
+        ``device`` is where pictures are to be worked on: a card decodes them itself if it can
+        do that exactly."""
+        self._path = path
+        self._parity = parity
+        self._device = device if device is not None and device.type == "cuda" else None
+        self._uploader = Uploader(self._device) if self._device is not None else None
+        self.on_card = False
+        self._from: int | None = None
+        self._sought = False
         self._container = open_source(path)
         try:
             self._stream = main_video(self._container)
@@ -88,9 +134,13 @@ class Decoder:
             self._container.close()
             raise
         self._describe(self._first, interlaced)
+        if self._device is not None and not interlaced:
+            self._try_card(self._first, self._device)
 
     def _describe(self, first: VideoFrame, interlaced: bool) -> None:
-        self.signal: Signal = signals.of_frame(first, self._stream)
+        self.signal: Signal = signals.of_frame(
+            first, self._stream, siting_of(self._container, self._stream)
+        )
         self.orientation: Orientation = orientation_of(first)
         self.width, self.height = first.width, first.height
         self.start: int = _ticks(first, self.time_base) or 0
@@ -107,7 +157,43 @@ class Decoder:
     def close(self) -> None:
         self._container.close()
 
+    def skip_to(self, at: int, *, seek: bool) -> None:
+        """Give out the pictures from this time on alone; before the first was asked for.
+
+        With ``seek``, decoding begins near it where the file allows that.
+        """
+        self._from = at
+        entry = find_entry(self._path, at) if seek and self._graph is None else None
+        if entry is None:
+            return
+        try:
+            self._container.seek(entry, stream=self._stream)
+        except av.error.FFmpegError as error:
+            raise as_runner_error(error, "seeking") from None
+        self._raw, self._first, self._sought = self._decode(), None, True
+
     def __iter__(self) -> Iterator[Picture]:
+        before: Picture | None = None
+        for picture in self._all():
+            if self._from is None or picture.at >= self._from:
+                self._sought = False
+                settled = self._settle(picture)
+                before = replace(settled, repeats=before is not None and settled.equals(before))
+                yield before
+
+    def _settle(self, picture: Picture) -> Picture:
+        """Bring a picture to the device. All that is asked of it there is worked out here, in the
+        thread that decodes: the one that runs the networks must wait for nothing."""
+        frame, device = picture.frame, self._device
+        if frame is None or device is None or self._uploader is None:
+            return picture
+        if not hardware.is_on_card(frame):
+            return replace(picture, card=self._uploader.take(frame))
+        card = hardware.copy_out(frame, device)
+        small = small_luma(card.tensors[0], self.signal).cpu()
+        return replace(picture, frame=None, card=card, thumbnail=small)
+
+    def _all(self) -> Iterator[Picture]:
         latest: Picture | None = None
         for frame, told in self._timed():
             at = told
@@ -166,6 +252,8 @@ class Decoder:
     def _converted(self, frame: VideoFrame) -> VideoFrame:
         same_size = (frame.width, frame.height) == (self.width, self.height)
         name = frame.format.name
+        if same_size and hardware.is_surface_of(frame, self.signal.pix_fmt):
+            return frame
         if same_size and name.replace("yuvj", "yuv") == self.signal.pix_fmt:
             return frame
         if not same_size:
@@ -201,9 +289,42 @@ class Decoder:
                         self._count_bad("damaged frame")
                     yield frame
         except av.error.FFmpegError as error:
+            if self.on_card:
+                # not the file's fault: the processor's decoder read its beginning
+                raise MachineError(Reason.NO_DEVICE, f"decoding on the card: {error}") from None
             raise as_runner_error(error, "decoding") from None
 
+    def _try_card(self, first: VideoFrame, device: torch.device) -> None:
+        """Let the card decode if its first frame is the same; otherwise all stays as it is."""
+        if self._container.format.name == "avi" or not hardware.is_decodable(
+            self._stream, first, self.signal
+        ):
+            return
+        before = self._container, self._stream, self._raw, self.bad_packets
+        opened: InputContainer | None = None
+        try:
+            opened = self._container = hardware.open_on_card(self._path, device)
+            self._stream = main_video(opened)
+            hardware.bound_card_decoder(self._stream)
+            self._raw = self._decode()
+            self._first = next(self._raw, None)
+            why = hardware.differs(self._first, first)
+        except (av.error.FFmpegError, RunnerError, RuntimeError, ValueError) as error:
+            why = f"{error}"
+        if why is None:
+            before[0].close()
+            self.on_card = True
+            log.info("the card decodes")
+            return
+        log.info("the processor decodes: %s", why)
+        self._container, self._stream, self._raw, self.bad_packets = before
+        self._first = first
+        if opened is not None:
+            opened.close()
+
     def _count_bad(self, what: str) -> None:
+        if self._sought:
+            return  # what a picture refers to may lie before the key frame
         self.bad_packets += 1
         log.warning("packet %d could not be decoded well: %s", self.bad_packets, what)
         if self.bad_packets > self._allowed:
@@ -212,7 +333,8 @@ class Decoder:
             )
 
     def _deinterlacer(self) -> Graph:
-        """bwdif on the frames that are flagged as interlaced; one frame out for one frame in."""
+        """bwdif on the frames that are flagged as interlaced, or on all where the parity had to be
+        found out; one frame out for one frame in."""
         graph = Graph()
         source = graph.add(
             "buffer",
@@ -222,7 +344,8 @@ class Decoder:
             pixel_aspect="1/1",
             range="full" if self.signal.full_range else "limited",
         )
-        bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+        parity, deint = self._parity or "auto", "all" if self._parity else "interlaced"
+        bwdif = graph.add("bwdif", f"mode=send_frame:parity={parity}:deint={deint}")
         sink = graph.add("buffersink")
         graph.link_nodes(source, bwdif, sink).configure()
         return graph

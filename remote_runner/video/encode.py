@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,16 +16,33 @@ from av.video.stream import VideoStream
 
 from remote_runner.errors import InputError, MachineError
 from remote_runner.protocol import Reason, Task
-from remote_runner.video.geometry import Geometry
+from remote_runner.video.geometry import Geometry, asks_for_av1
+from remote_runner.video.layout import SURFACES
 from remote_runner.video.signal import Chroma, HdrSideData, Signal
 
-#: Longest side that players decode: H.264 level 5.2, HEVC level 6.2.
-H264_SIDE = 4096
-HEVC_SIDE = 8192
+#: Longest side that players decode: H.264 level 5.2, HEVC level 6.2, AV1 level 6.3.
+LONGEST = {"h264": 4096, "hevc": 8192, "av1": 8192}
 
-_DEFAULT_CRF = {"h264": 18, "hevc": 20}
-_ENCODERS = {"h264": "libx264", "hevc": "libx265"}
+_DEFAULT_CRF = {"h264": 18, "hevc": 20, "av1": 30}
+_ENCODERS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
+#: x265 writes beyond its memory where the picture is 48 pixels wide or less (seen with 4.2).
+_NARROWEST = {"h264": 2, "hevc": 64, "av1": 2}
+#: SVT-AV1 counts its presets from 0 (slow) to 13. It warns of visible faults from 10 on.
+_SVT_PRESETS = {
+    "ultrafast": 9,
+    "superfast": 9,
+    "veryfast": 9,
+    "faster": 8,
+    "fast": 8,
+    "medium": 7,
+    "slow": 6,
+    "slower": 4,
+    "veryslow": 2,
+}
+_SVT_QUICKEST = "11"
 _UNSPECIFIED = 2
+#: Where chroma lies, by its code (ITU-T H.264 E.2.1); at the left where nothing is said.
+_SITINGS = {"center": 1, "topleft": 2, "top": 3, "bottomleft": 4, "bottom": 5}
 
 #: x265 gives decoding times from memory it never set when a video ends before its first frames
 #: were reordered: with one or two frames in all (seen with x265 4.2).
@@ -37,7 +55,7 @@ class EncoderPlan:
 
     encoder: str
     codec: str
-    """``h264`` or ``hevc``."""
+    """``h264``, ``hevc`` or ``av1``."""
     pix_fmt: str
     width: int
     height: int
@@ -50,13 +68,36 @@ class EncoderPlan:
     primaries: int
     transfer: int
     options: dict[str, str]
+    on_card: bool = False
+    """Whether frames come as surfaces on a card."""
 
 
-def output_format(signal: Signal) -> str:
-    """The pixel format that is encoded: the source's own, but 4:2:0 for grey: players lack it."""
-    if signal.chroma is not Chroma.GRAY:
+def output_format(signal: Signal, codec: str = "") -> str:
+    """The pixel format that is encoded: the source's own, but 4:2:0 for grey, which players lack,
+    and for AV1, of which they lack every other."""
+    if signal.chroma is not Chroma.GRAY and codec != "av1":
         return signal.pix_fmt
     return "yuv420p" if signal.bits == 8 else "yuv420p10le"
+
+
+def written_signal(signal: Signal, codec: str) -> Signal:
+    """The signal of what is encoded: grey keeps its own, its chroma planes are left neutral."""
+    pix_fmt = output_format(signal, codec)
+    if pix_fmt == signal.pix_fmt or signal.chroma is Chroma.GRAY:
+        return signal
+    return replace(signal, chroma=Chroma.C420, pix_fmt=pix_fmt)
+
+
+def choose_codec(task: Task, signal: Signal, width: int, height: int) -> str:
+    """``auto`` is AV1 in WebM, which takes nothing else that is made here; else H.264 for 8 bit up
+    to 4096 pixels a side, and HEVC beyond: few players decode H.264 in 10 bit."""
+    if task.codec != "auto":
+        return task.codec
+    if asks_for_av1(task):
+        return "av1"
+    fits_h264 = max(width, height) <= LONGEST["h264"]
+    is_plain = signal.bits == 8 or width < _NARROWEST["hevc"]
+    return "h264" if fits_h264 and is_plain else "hevc"
 
 
 def plan_encoder(
@@ -71,27 +112,18 @@ def plan_encoder(
 ) -> EncoderPlan:
     """Choose and configure the encoder for a task.
 
-    ``auto`` is H.264 for 8 bit up to 4096 pixels a side, else HEVC: few players decode H.264 in
-    10 bit. Raises :class:`InputError` when an outright wish cannot be met.
+    Raises :class:`InputError` when an outright wish cannot be met.
     """
-    longest = max(geometry.outer_size)
-    codec = task.codec
-    if codec == "auto":
-        codec = "h264" if signal.bits == 8 and longest <= H264_SIDE else "hevc"
-    if longest > (H264_SIDE if codec == "h264" else HEVC_SIDE):
-        raise InputError(Reason.BAD_TASK, f"{codec} cannot hold {longest} pixels a side")
-    options = {
-        "crf": str(_DEFAULT_CRF[codec] if task.crf is None else task.crf),
-        "preset": task.preset or "medium",
-    }
-    if codec == "hevc":
-        options["x265-params"] = _x265_params(frames, side_data)
+    width, height = geometry.outer_size
+    codec = choose_codec(task, signal, width, height)
+    if max(width, height) > LONGEST[codec] or width < _NARROWEST[codec]:
+        raise InputError(Reason.BAD_TASK, f"{codec} cannot hold {width}x{height} pixels")
     return EncoderPlan(
         encoder=_ENCODERS[codec],
         codec=codec,
-        pix_fmt=output_format(signal),
-        width=geometry.outer_width,
-        height=geometry.outer_height,
+        pix_fmt=output_format(signal, codec),
+        width=width,
+        height=height,
         sar=geometry.sar,
         rate=rate.limit_denominator(100_000),
         time_base=time_base,
@@ -99,7 +131,7 @@ def plan_encoder(
         matrix=signal.used_matrix if signal.matrix == _UNSPECIFIED else signal.matrix,
         primaries=signal.primaries,
         transfer=signal.transfer,
-        options=options,
+        options=_options(task, codec, frames, signal, side_data),
     )
 
 
@@ -107,7 +139,8 @@ def configure(target: VideoStream | VideoCodecContext, plan: EncoderPlan) -> Non
     """Set up an encoder that was not opened yet."""
     context = target.codec_context if isinstance(target, VideoStream) else target
     context.width, context.height = plan.width, plan.height
-    context.pix_fmt = plan.pix_fmt
+    # what cards encode has its chroma in one plane
+    context.pix_fmt = SURFACES[plan.pix_fmt] if plan.on_card else plan.pix_fmt
     context.sample_aspect_ratio = plan.sar
     context.time_base = plan.time_base
     context.framerate = plan.rate
@@ -118,6 +151,14 @@ def configure(target: VideoStream | VideoCodecContext, plan: EncoderPlan) -> Non
     context.options = plan.options
     if plan.codec == "hevc":
         context.codec_tag = "hvc1"
+    if plan.encoder == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # errors alone
+
+
+def hurried(plan: EncoderPlan) -> EncoderPlan:
+    """The same with the quickest preset, to try things out."""
+    quick = _SVT_QUICKEST if plan.codec == "av1" else "ultrafast"
+    return replace(plan, options={**plan.options, "preset": quick})
 
 
 def try_encoder(plan: EncoderPlan) -> None:
@@ -125,7 +166,7 @@ def try_encoder(plan: EncoderPlan) -> None:
 
     Raises :class:`MachineError` with ``encoder_failed`` otherwise.
     """
-    quick = replace(plan, options={**plan.options, "preset": "ultrafast"})
+    quick = hurried(plan)
     try:
         context = cast(VideoCodecContext, av.CodecContext.create(quick.encoder, "w"))
         configure(context, quick)
@@ -143,35 +184,88 @@ def try_encoder(plan: EncoderPlan) -> None:
         ) from None
 
 
-def _x265_params(frames: int, side_data: HdrSideData) -> str:
+def _options(
+    task: Task, codec: str, frames: int, signal: Signal, side_data: HdrSideData
+) -> dict[str, str]:
+    options = {
+        "crf": str(_DEFAULT_CRF[codec] if task.crf is None else task.crf),
+        "preset": task.preset or "medium",
+    }
+    if codec == "hevc":
+        options["x265-params"] = _x265_params(task, frames, signal, side_data)
+    if codec == "h264" and (params := _x264_params(task, signal)):
+        options["x264-params"] = params
+    if codec == "av1":
+        options["preset"] = str(_SVT_PRESETS[options["preset"]])
+        options["svtav1-params"] = _svt_params(signal, side_data)
+    return options
+
+
+def _x264_params(task: Task, signal: Signal) -> str:
+    params = []
+    if signal.siting in _SITINGS:
+        params.append(f"chromaloc={_SITINGS[signal.siting]}")
+    if task.crf == 0 and signal.bits > 8:
+        params.append("qp=0")  # in 8 bit, that is what it means anyway
+    return ":".join(params)
+
+
+def _x265_params(task: Task, frames: int, signal: Signal, side_data: HdrSideData) -> str:
     params = ["log-level=error", *_hdr_params(side_data.mastering, side_data.light_level)]
     if frames < _REORDERED:
         params.append("bframes=0")
+    if signal.siting in _SITINGS:
+        params.append(f"chromaloc={_SITINGS[signal.siting]}")
+    if task.crf == 0:
+        params.append("lossless=1")  # as it is with x264 in 8 bit
+    return ":".join(params)
+
+
+def _svt_params(signal: Signal, side_data: HdrSideData) -> str:
+    """SVT-AV1's own words: key frames that close what is before them, and HDR10 in real numbers
+    (chromaticities, cd/m²)."""
+    params = ["irefresh-type=2"]
+    if signal.siting in ("left", "topleft"):
+        params.append(f"chroma-sample-position={signal.siting}")
+    if mastering := _mastering(side_data.mastering):
+        rx, ry, gx, gy, bx, by, wx, wy, low, high = (f"{float(each):.5f}" for each in mastering)
+        params.append(
+            f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
+        )
+    if light_level := _light_level(side_data.light_level):
+        params.append(f"content-light={light_level[0]},{light_level[1]}")
     return ":".join(params)
 
 
 def _hdr_params(mastering: bytes | None, light_level: bytes | None) -> list[str]:
-    """x265's words for the mastering display (SMPTE ST 2086) and light levels (CTA-861.3).
-
-    The bytes are FFmpeg's AVMasteringDisplayMetadata (R, G, B primaries, white point, luminance,
-    as 32-bit fractions, then two flags) and AVContentLightMetadata (two 32-bit integers). x265
-    counts chromaticity in 0.00002 and luminance in 0.0001 cd/m².
-    """
+    """x265's words for the mastering display and light levels: it counts chromaticity in 0.00002
+    and luminance in 0.0001 cd/m²."""
     params = ["repeat-headers=1", "hdr10-opt=1"] if mastering or light_level else []
-    if mastering and len(mastering) >= 88:
-        parts = struct.unpack("=20i2i", mastering[:88])
-        if parts[20] and parts[21]:
-            value = [_scaled(parts[i], parts[i + 1], 50_000) for i in range(0, 16, 2)]
-            rx, ry, gx, gy, bx, by, wx, wy = value
-            low, high = (_scaled(parts[i], parts[i + 1], 10_000) for i in (16, 18))
-            params.append(
-                f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
-            )
-    if light_level and len(light_level) >= 8:
-        most, average = struct.unpack("=2I", light_level[:8])
-        params.append(f"max-cll={most},{average}")
+    if display := _mastering(mastering):
+        rx, ry, gx, gy, bx, by, wx, wy = (round(each * 50_000) for each in display[:8])
+        low, high = (round(each * 10_000) for each in display[8:])
+        params.append(
+            f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
+        )
+    if light := _light_level(light_level):
+        params.append(f"max-cll={light[0]},{light[1]}")
     return params
 
 
-def _scaled(numerator: int, denominator: int, unit: int) -> int:
-    return round(numerator * unit / denominator) if denominator else 0
+def _mastering(data: bytes | None) -> list[Fraction] | None:
+    """The mastering display (SMPTE ST 2086): x and y of red, green, blue and white, then least
+    and most luminance in cd/m².
+
+    The bytes are FFmpeg's AVMasteringDisplayMetadata: ten 32-bit fractions, then two flags.
+    """
+    if data is None or len(data) < 88:
+        return None
+    parts = struct.unpack("=20i2i", data[:88])
+    if not (parts[20] and parts[21] and all(parts[1:20:2])):
+        return None
+    return [Fraction(parts[i], parts[i + 1]) for i in range(0, 20, 2)]
+
+
+def _light_level(data: bytes | None) -> tuple[int, int] | None:
+    """Most and average light (CTA-861.3), from FFmpeg's AVContentLightMetadata."""
+    return struct.unpack("=2I", data[:8]) if data and len(data) >= 8 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from dataclasses import dataclass, field
 
 from av.packet import Packet
@@ -45,7 +46,9 @@ class Print:
     kind: str
     packets: int = 0
     bytes: int = 0
-    first_s: float | None = None
+    times: array[float] = field(default_factory=lambda: array("d"))
+    """When each packet is presented, seconds."""
+    end_s: float = 0.0
     _hash: object = field(default_factory=hashlib.sha256)
 
     def add(self, packet: Packet[Stream]) -> None:
@@ -54,8 +57,14 @@ class Print:
         self._hash.update(data)  # type: ignore[attr-defined]
         self.packets += bool(data)
         self.bytes += len(data)
-        if self.first_s is None and data and packet.pts is not None:
-            self.first_s = float(packet.pts * packet.time_base)
+        if data and packet.pts is not None:
+            self.times.append(float(packet.pts * packet.time_base))
+            end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self.end_s = max(self.end_s, end_s)
+
+    @property
+    def first_s(self) -> float | None:
+        return self.times[0] if self.times else None
 
     @property
     def sha256(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,8 +19,10 @@ from remote_runner.protocol import Facts, Reason
 from remote_runner.video import signal as signals
 from remote_runner.video.census import Census, count_packets, rate_of, span_of
 from remote_runner.video.envelope import missing_part, payload_of
+from remote_runner.video.fields import Fields, judge_fields
 from remote_runner.video.remote import RemoteFile
 from remote_runner.video.source import (
+    Orientation,
     bound_decoder,
     check_size,
     codec_name,
@@ -27,6 +30,7 @@ from remote_runner.video.source import (
     main_video,
     open_source,
     orientation_of,
+    siting_of,
     size_of,
     time_base_of,
 )
@@ -61,11 +65,17 @@ class Limits:
     max_pixels: int | None = None
 
 
-def probe(source: Path | RemoteFile, limits: Limits | None = None) -> Facts:
+def probe(
+    source: Path | RemoteFile,
+    limits: Limits | None = None,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Facts:
     """Look into a file and describe its video.
 
     Demuxes all of it and decodes its first frames; what is remote is read once, in bounded memory.
-    Raises :class:`InputError` with the reason for which the file cannot be worked on.
+    Raises :class:`InputError` with the reason for which the file cannot be worked on, and
+    :class:`~remote_runner.errors.Cancelled`.
     """
     limits = limits or Limits()
     size = size_of(source)
@@ -79,11 +89,15 @@ def probe(source: Path | RemoteFile, limits: Limits | None = None) -> Facts:
             raise InputError(Reason.TRUNCATED, missing) from None
         raise
     with container:
-        return _describe(container, source, size, limits)
+        return _describe(container, source, size, limits, should_stop)
 
 
 def _describe(
-    container: InputContainer, source: Path | RemoteFile, size: int, limits: Limits
+    container: InputContainer,
+    source: Path | RemoteFile,
+    size: int,
+    limits: Limits,
+    should_stop: Callable[[], bool],
 ) -> Facts:
     if missing := missing_part(source):
         raise InputError(Reason.TRUNCATED, missing)
@@ -93,13 +107,14 @@ def _describe(
     if limits.max_seconds is not None and declared_s > limits.max_seconds * 1.01 + 1:
         raise InputError(Reason.VIDEO_TOO_LONG, f"{declared_s:.0f} s, as declared")
     with _read_sparingly(source, container):
-        census = count_packets(container, stream, limits.max_seconds)
+        census = count_packets(container, stream, limits.max_seconds, should_stop)
     _check_whole(container, census, declared_s)
     with open_source(source) as again:
         frames = _first_frames(again, main_video(again))
     for frame in frames:
         _check_picture(frame.width, frame.height, limits)
-    return _facts(container, stream, census, frames, size)
+    fields = _judge_fields(source, census, frames, rate_of(census, stream)[0])
+    return _facts(container, stream, census, frames, fields, size)
 
 
 def _read_sparingly(
@@ -155,26 +170,32 @@ def _first_frames(container: InputContainer, stream: VideoStream) -> list[VideoF
     raise InputError(Reason.CORRUPT, detail)
 
 
-def _facts(
+def _judge_fields(
+    source: Path | RemoteFile, census: Census, frames: list[VideoFrame], rate: Fraction
+) -> Fields:
+    """What is far away is not looked into at several places for this alone."""
+    if isinstance(source, RemoteFile):
+        return Fields(interlaced=any(frame.interlaced_frame for frame in frames))
+    return judge_fields(source, frames, (min(census.times), census.longest), rate)
+
+
+def _facts(  # noqa: PLR0917 - one call, right above
     container: InputContainer,
     stream: VideoStream,
     census: Census,
     frames: list[VideoFrame],
+    fields: Fields,
     size: int,
 ) -> Facts:
     first = frames[0]
-    signal = signals.of_frame(first, stream)
+    signal = signals.of_frame(first, stream, siting_of(container, stream))
     turn = orientation_of(first)
     width, height = first.width, first.height
     sar = stream.sample_aspect_ratio or Fraction(1)
     if turn.transposed:
         width, height, sar = height, width, 1 / sar
     rate, vfr = rate_of(census, stream)
-    unusual = {
-        "mirrored": turn.is_mirrored,
-        "timestamps_guessed": census.guessed > 0,
-        "several_video_streams": sum(not is_still(each) for each in container.streams.video) > 1,
-    }
+    unusual = _unusual(container, census, turn)
     return Facts(
         container=container.format.name,
         bytes=size,
@@ -192,12 +213,21 @@ def _facts(
         matrix=signal.matrix_name,
         range="full" if signal.full_range else "limited",
         transfer=signals.transfer_name(signal.transfer),
-        interlaced=any(frame.interlaced_frame for frame in frames),
+        interlaced=fields.interlaced,
         audio=tuple(_label(each) for each in container.streams.audio),
         subtitles=tuple(_label(each) for each in container.streams.subtitles),
         chapters=len(container.chapters()),
-        notes=(*signal.notes, *(note for note, holds in unusual.items() if holds)),
+        notes=(*signal.notes, *fields.notes, *unusual),
     )
+
+
+def _unusual(container: InputContainer, census: Census, turn: Orientation) -> tuple[str, ...]:
+    unusual = {
+        "mirrored": turn.is_mirrored,
+        "timestamps_guessed": census.guessed > 0,
+        "several_video_streams": sum(not is_still(each) for each in container.streams.video) > 1,
+    }
+    return tuple(note for note, holds in unusual.items() if holds)
 
 
 def _label(stream: Stream) -> str:

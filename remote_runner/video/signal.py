@@ -23,6 +23,7 @@ class Chroma(StrEnum):
 
 
 BT709, UNSPECIFIED, BT601_625, BT601_525, BT2020 = 1, 2, 5, 6, 9
+_RGB = 0
 
 _MATRIX_NAMES = {
     0: "rgb",
@@ -93,6 +94,8 @@ class Signal:
     """As calculated with: an assumption where the tag says nothing."""
     pix_fmt: str
     """What frames are converted to before this package looks at their planes."""
+    siting: str = ""
+    """Where the stream says that chroma samples lie (``left``, ``center`` …); mostly nothing."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -117,8 +120,11 @@ class HdrSideData:
     light_level: bytes | None = None
 
 
-def of_frame(frame: VideoFrame, stream: VideoStream) -> Signal:
-    """The signal of a stream, from its first frame and where that is silent from its header."""
+def of_frame(frame: VideoFrame, stream: VideoStream, siting: str = "") -> Signal:
+    """The signal of a stream, from its first frame and where that is silent from its header.
+
+    ``siting`` is what :func:`~remote_runner.video.source.siting_of` found.
+    """
     context = stream.codec_context
     matrix = _known(int(frame.colorspace), int(context.colorspace))
     full = frame.format.name.startswith("yuvj") or _FULL_RANGE in (
@@ -129,6 +135,10 @@ def of_frame(frame: VideoFrame, stream: VideoStream) -> Signal:
     if frame.format.is_rgb or "pal8" in frame.format.name:
         matrix, full = BT709, False
     used, assumed = _usable_matrix(matrix, frame.width, frame.height)
+    if matrix == _RGB:
+        matrix = used  # YCbCr is never RGB: the tag is wrong
+    if chroma not in (Chroma.C420, Chroma.C422) or notes:
+        siting = ""
     return Signal(
         chroma=chroma,
         bits=bits,
@@ -138,7 +148,8 @@ def of_frame(frame: VideoFrame, stream: VideoStream) -> Signal:
         transfer=_known(int(frame.color_trc), int(context.color_trc)),
         used_matrix=used,
         pix_fmt=_PIX_FMTS[chroma, bits],
-        notes=(*notes, *assumed),
+        siting=siting,
+        notes=(*notes, *assumed, *_siting_notes(siting)),
     )
 
 
@@ -160,10 +171,17 @@ def _usable_matrix(matrix: int, width: int, height: int) -> tuple[int, tuple[str
     """What untagged video means depends on its size; 709 stands in for other families."""
     if matrix in _LUMA:
         return matrix, ()
-    if matrix in (UNSPECIFIED, 3):
+    if matrix in (UNSPECIFIED, 3, _RGB):
         used = BT709 if height >= 720 or width >= 1280 else BT601_525
-        return used, (f"matrix_assumed:{_MATRIX_NAMES[used]}",)
+        what = "corrected" if matrix == _RGB else "assumed"
+        return used, (f"matrix_{what}:{_MATRIX_NAMES[used]}",)
     return BT709, (f"matrix_treated_as_bt709:{matrix_name(matrix)}",)
+
+
+def _siting_notes(siting: str) -> tuple[str, ...]:
+    """Planes are read as if chroma lay at the left; a difference of half a pixel is worth a word
+    only where the file says otherwise."""
+    return ("siting_assumed:left",) if siting not in ("", "left") else ()
 
 
 def _layout(pixels: VideoFormat) -> tuple[Chroma, int, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Protocol
 
 import av
 import av.error
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
@@ -35,6 +37,8 @@ FORMATS = (
     "av1,obu,ivf,mxf,nut,dv,wtv,rm,gif,yuv4mpegpipe,mp3,flac,wav,aac,aiff,w64"
 )
 
+#: In the brackets behind the pixel format.
+_SITING = re.compile(r"\([^()]*\b(left|center|topleft|top|bottomleft|bottom)\b[^()]*\)")
 _BUFFER = 1 << 18
 _NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 
@@ -76,7 +80,7 @@ class Seekable(Protocol):
     def tell(self) -> int: ...
 
 
-def open_source(source: Path | RemoteFile) -> InputContainer:
+def open_source(source: Path | RemoteFile, *, hwaccel: HWAccel | None = None) -> InputContainer:
     """Open a file for demuxing; the caller closes it.
 
     Raises :class:`InputError` when no demuxer of :data:`FORMATS` understands it.
@@ -84,7 +88,7 @@ def open_source(source: Path | RemoteFile) -> InputContainer:
     try:
         if size_of(source) == 0:
             raise InputError(Reason.EMPTY_FILE, "the file has no bytes")
-        return _open(source)
+        return _open(source, hwaccel)
     except (av.error.MemoryError, MemoryError):
         raise InputError(Reason.PROBE_LIMIT, "the file asks for too much memory") from None
     except (av.error.InvalidDataError, av.error.ArgumentError, av.error.EOFError):
@@ -141,6 +145,22 @@ def codec_name(stream: Stream) -> str:
     return context.codec.canonical_name
 
 
+def siting_of(container: InputContainer, stream: VideoStream) -> str:
+    """Where chroma samples lie as the stream says it (``left``, ``center``, ``topleft`` …), or
+    nothing. FFmpeg tells it in its description of the file alone, as long as it may be wordy."""
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.VERBOSE)
+    av.logging.set_libav_level(av.logging.VERBOSE)
+    try:
+        lines = container.dumps_format().splitlines()  # type: ignore[attr-defined]
+    finally:
+        av.logging.set_libav_level(av.logging.INFO)
+        av.logging.set_level(before)
+    said = next((line for line in lines if f"Stream #0:{stream.index}" in line), "")
+    found = _SITING.search(said)
+    return found[1] if found else ""
+
+
 def is_still(stream: Stream) -> bool:
     """Whether a stream of pictures is cover art or a set of thumbnails."""
     return bool(stream.disposition & _NO_VIDEO)
@@ -190,7 +210,7 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     return Orientation(transposed=True, flip_x=c < 0, flip_y=b < 0)
 
 
-def _open(source: Path | RemoteFile) -> InputContainer:
+def _open(source: Path | RemoteFile, hwaccel: HWAccel | None) -> InputContainer:
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     if isinstance(source, RemoteFile):
         # read by us alone: FFmpeg may open nothing
@@ -198,4 +218,10 @@ def _open(source: Path | RemoteFile) -> InputContainer:
         return av.open(
             source.open(), "r", options=options, metadata_errors="replace", buffer_size=_BUFFER
         )
-    return av.open(f"file:{source.absolute()}", "r", options=options, metadata_errors="replace")
+    return av.open(
+        f"file:{source.absolute()}",
+        "r",
+        options=options,
+        metadata_errors="replace",
+        hwaccel=hwaccel,
+    )

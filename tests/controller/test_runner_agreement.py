@@ -48,7 +48,7 @@ def test_frames_are_counted_alike(rate, count, fps, factor, mode):
     assert workload.output_frames(facts, task) == expected_frames(task, facts)
 
 
-@pytest.mark.parametrize("name", set(MODELS) - {"auto"})
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"auto"}))
 def test_every_upscaler_costs_what_the_catalog_says(name):
     task = Task(model=name)
     assert not workload.is_reckoned(task)
@@ -57,7 +57,7 @@ def test_every_upscaler_costs_what_the_catalog_says(name):
     assert found / pixels == catalog.CATALOG[name].macs_per_pixel
 
 
-@pytest.mark.parametrize("name", set(INTERPOLATORS) - {"auto"})
+@pytest.mark.parametrize("name", sorted(set(INTERPOLATORS) - {"auto"}))
 def test_every_interpolators_cost_is_known(name):
     task = Task(mode=Mode.INTERP, interpolator=name)
     assert not workload.is_reckoned(task)
