@@ -160,6 +160,10 @@ class Batch:
         await self._fleet.show(item.job, attempt)
         if attempt.status and attempt.status.phase is Phase.PROCESSING:
             self.reporter.progress(item.source.name, attempt.status)
+        link = None if item.previewed else self._controller.preview_link(item.job)
+        if link:
+            item.previewed = True
+            self.reporter.say("PROGRESS", f"Preview of the first segment: {link}")
 
     def _finish(self, item: Item, job: Job) -> None:
         match job.state:

@@ -202,6 +202,7 @@ class Board:
             machine=machine.name if machine else "",
             confirming=shown.confirm_until > now,
             retried=shown.retried,
+            preview=(controller.preview_link(job) or "") if machine else "",
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiogram.types import InlineKeyboardMarkup
-from aiogram.utils.formatting import Bold, Text, as_list
+from aiogram.utils.formatting import Bold, Text, TextLink, as_list
 
 from bot.keyboards import cancel_keyboard, confirm_keyboard, plan_keyboard, retry_keyboard
 from bot.texts import Tongue, clean_name
@@ -49,6 +49,8 @@ class Snapshot:
     """The user pressed Cancel and has not said yes or no."""
     retried: bool = False
     """There is a new job in this one's place."""
+    preview: str = ""
+    """Address of the first segment of the new video, while the work goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,12 @@ class View:
         """16 hex digits that differ when anything visible does."""
         markup = self.keyboard.model_dump(exclude_none=True) if self.keyboard else None
         text, entities = self.text.render()
-        parts = [text, [each.model_dump(exclude_none=True) for each in entities], markup]
+        # an address is signed anew each time it is drawn
+        shown = [
+            each.model_dump(exclude_none=True) | {"url": (each.url or "").partition("?")[0]}
+            for each in entities
+        ]
+        parts = [text, shown, markup]
         packed = json.dumps(parts, ensure_ascii=False, sort_keys=True)
         return hashlib.sha256(packed.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
@@ -151,6 +158,8 @@ def _draw_running(shot: Snapshot, tongue: Tongue) -> View:
         lines.append(tongue("assigned-body"))
     else:
         lines += _describe_progress(shot, attempt, attempt.status, tongue)
+    if shot.preview.startswith(("http://", "https://")):
+        lines.append(TextLink(tongue("running-preview"), url=shot.preview))
     if shot.machine:
         lines.append(tongue("running-on", machine=clean_name(shot.machine, 40)))
     return _finish_active(shot, tongue, lines)

@@ -19,7 +19,7 @@ class Reporter(Protocol):
 
     def say(self, tag: str, text: str) -> None:
         """One line: ``DIR``, ``LIST``, ``OK``, ``RUN``, ``MONITOR``, ``RESULT``, ``CLEANUP``,
-        ``SKIP``, ``PLAN``, ``OFFERS``, ``END``."""
+        ``PROGRESS``, ``SKIP``, ``PLAN``, ``OFFERS``, ``END``."""
 
     def warn(self, text: str) -> None: ...
 

@@ -57,11 +57,11 @@ class Delivery:
         unfinished is sent again. A chat that is closed ends it too, until somebody writes there.
         """
         self._board.change(job.id, delivering_at=self._controller.clock())
+        sent: Message | None = None
         try:
             match job.state:
                 case JobState.DONE:
                     sent = await self._send_result(bot, job, card)
-                    await self._send_clip(bot, job, card, sent)
                 case JobState.FAILED:
                     await self._send(bot, job, card, draw_failure(job, self._texts[job.language]))
         except TelegramMigrateToChat as error:
@@ -78,6 +78,9 @@ class Delivery:
                 self._board.unmute(job, card)
         self._broken.pop(job.id, None)
         self._board.change(job.id, finished=True)
+        if sent is not None:
+            # after that: a kill while the clip is on its way must not bring the result again
+            await self._send_clip(bot, job, card, sent)
 
     async def _send_result(self, bot: Bot, job: Job, card: Card) -> Message:
         if (job.output_bytes or 0) > self._settings.upload_limit:

@@ -24,6 +24,8 @@ class Item:
     """``completed``, ``failed``, ``cancelled`` or ``skipped``; empty while it goes on."""
     done_before: Job | None = None
     """The earlier job whose result makes this one needless."""
+    previewed: bool = False
+    """Whether it was said where its preview lies."""
 
 
 def job_row(controller: Controller, item: Item) -> dict[str, Any]:

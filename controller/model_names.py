@@ -26,6 +26,7 @@ OTHERWISE = "a weight file in storage, or https://…#sha256=<64 hexadecimal dig
 
 _URL = re.compile(r"https://[^\s/@#]+/[^\s#]*#sha256=[0-9a-fA-F]{64}")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_ACCOUNT = re.compile(r"://[^/]*@")
 _BUCKET_SCHEMES = ("b2://", "s3://")
 
 
@@ -58,10 +59,19 @@ def find_kind(reference: str, names: Collection[str]) -> Kind | None:
 def resolve_path(reference: str) -> str:
     """A weight file of this computer as its absolute path, anything else as it is."""
     path = Path(reference)
-    is_file = path.suffix in SUFFIXES and "://" not in reference and path.is_file()
-    return str(path.absolute()) if is_file else reference
+    wanted = path.suffix in SUFFIXES and "://" not in reference and is_file(reference)
+    return str(path.absolute()) if wanted else reference
+
+
+def is_file(path: str) -> bool:
+    """Whether a file lies there; one that may not even be looked at does not."""
+    try:
+        return Path(path).is_file()
+    except OSError:  # a folder of somebody else, a name that is too long
+        return False
 
 
 def show_reference(reference: str) -> str:
     """Short, and without what may be a secret in a URL."""
-    return reference.partition("#")[0].partition("?")[0][:60]
+    shown = reference.partition("#")[0].partition("?")[0]
+    return _ACCOUNT.sub("://", shown)[:60]

@@ -49,7 +49,7 @@ async def probe(source: Path | str, limits: Limits) -> Facts:
     timeout_s = limits.timeout_s + (limits.max_bytes / _SLOWEST_BYTES_S if is_url else 0.0)
     process = await asyncio.create_subprocess_exec(
         # a command line can be read by every user of this computer, and a URL is a secret
-        sys.executable, "-m", "remote_runner", "probe", "-" if is_url else str(source), "--json",
+        sys.executable, "-m", "remote_runner", "probe", _argument(source), "--json",
         "--max-bytes", str(limits.max_bytes), "--max-seconds", str(limits.max_seconds),
         stdin=asyncio.subprocess.PIPE if is_url else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -76,6 +76,11 @@ async def probe(source: Path | str, limits: Limits) -> Facts:
     if code < 0:
         raise BadVideo(Reason.PROBE_LIMIT, f"the probe was ended by signal {-code}")
     return _read(answer, code)
+
+
+def _argument(source: Path | str) -> str:
+    """``-`` for a URL. The probe runs in a folder of its own, and a name may begin with a dash."""
+    return "-" if isinstance(source, str) else str(source.absolute())
 
 
 #: The probe needs no more of our environment, least of all its secrets.

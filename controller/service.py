@@ -268,6 +268,8 @@ class Controller:
         """Where the clip can be fetched while it is kept; None where there is none."""
         if job.result is None or not job.result.clip_bytes:
             return None
+        if not self._store.jobs.is_kept(job.id):
+            return None
         return self._storage.link(clip_key(job.id, job.attempts))
 
     def preview_link(self, job: Job) -> str | None:

@@ -12,7 +12,14 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from controller.errors import SettingsError
-from controller.model_names import OTHERWISE, Kind, find_kind, resolve_path, show_reference
+from controller.model_names import (
+    OTHERWISE,
+    Kind,
+    find_kind,
+    is_file,
+    resolve_path,
+    show_reference,
+)
 from remote_runner.protocol import MODELS
 
 T = TypeVar("T")
@@ -254,7 +261,7 @@ class Reader:
         if may_be_file:
             value = resolve_path(value)
         kind = find_kind(value, MODELS)
-        if kind is None or (kind is Kind.PATH and not (may_be_file and Path(value).is_file())):
+        if kind is None or (kind is Kind.PATH and not (may_be_file and is_file(value))):
             shown = show_reference(value)
             known = ", ".join(MODELS)
             self.problems.append(f"{name} must be one of {known}, {OTHERWISE}; not {shown!r}")

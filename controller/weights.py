@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from pathlib import Path
 
 from controller.errors import BadPath, BadTask, NoSuchFile, NotStored
 from controller.grants import own_weights
-from controller.model_names import OTHERWISE, Kind, find_kind, resolve_path, show_reference
+from controller.model_names import (
+    OTHERWISE,
+    Kind,
+    find_kind,
+    is_file,
+    resolve_path,
+    show_reference,
+)
 from controller.places import PRIVATE
 from controller.records import Actor
 from controller.settings import Settings
@@ -56,7 +62,7 @@ class Weights:
         kind = find_kind(reference, names)
         may = ours or by.admin or kind is Kind.NAME
         if kind is Kind.PATH:
-            usable = self._settings.provider == "local" and Path(reference).is_file()
+            usable = self._settings.provider == "local" and is_file(reference)
             may = usable and (ours or by.user == 0)
         if kind is None or not may:
             raise _refusal(reference, names, kind)

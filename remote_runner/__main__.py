@@ -6,6 +6,7 @@ Heavy libraries are imported by the commands that need them, so that help and mi
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 
@@ -25,7 +26,7 @@ from remote_runner.commands import (
 )
 from remote_runner.errors import Cancelled, RunnerError
 from remote_runner.models import Engine
-from remote_runner.protocol import PRESETS, Mode, Task
+from remote_runner.protocol import CODECS, PRESETS, Mode, Task
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,8 +80,10 @@ def _add_process(parser: argparse.ArgumentParser) -> None:
         help="what enlarges: our networks, or the realesrgan package to compare with (torch)",
     )
     parser.add_argument("--device", default="auto", help="auto, cuda or cpu")
-    parser.add_argument("--codec", choices=("auto", "h264", "hevc"), default="auto")
-    parser.add_argument("--crf", type=int, help="0 (best) to 51; 18 for h264, 20 for hevc")
+    parser.add_argument("--codec", choices=CODECS, default="auto")
+    parser.add_argument(
+        "--crf", type=int, help="0 (best) to 51, av1 63; 18 for h264, 20 for hevc, 30 for av1"
+    )
     parser.add_argument("--preset", choices=PRESETS, help="speed of the encoder (medium)")
     parser.add_argument("--fresh", action="store_true", help="ignore what an interrupted run left")
     parser.add_argument(
@@ -111,8 +114,10 @@ def _process(options: argparse.Namespace) -> int:
     task = _task(options)
     if problems := task.problems():
         return misuse("; ".join(problems))
-    if not options.segment > 0:
-        return misuse("a segment is longer than nothing")
+    if not 0 < options.segment < math.inf:
+        return misuse("a segment is longer than nothing, and ends")
+    if options.output.is_dir():
+        return misuse(f"{options.output} is a folder")
     if code := missing(options.source, parent_of=options.output):
         return code
     from remote_runner.local import process_locally  # noqa: PLC0415 - slow to import
@@ -141,6 +146,8 @@ def _task(options: argparse.Namespace) -> Task:
         factor=2 if options.factor is None else options.factor,
         fps=options.fps,
         model=options.model,
+        # the other containers are no promise: what they cannot hold goes into another
+        container="webm" if options.output.suffix.lower() == ".webm" else "auto",
         codec=options.codec,
         crf=options.crf,
         preset=options.preset,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import shutil
@@ -60,6 +61,7 @@ def carry_out(attempt: Attempt) -> Result:
         result = _result(attempt)
     finally:
         shutil.rmtree(attempt.folder, ignore_errors=True)
+        gc.collect()  # a failure holds the frames of its threads, and so memory of the card
     if result.reason is not None or result.outcome is Outcome.CANCELLED:
         log.warning("%s: %s %s", result.outcome, result.reason or "", result.detail)
     attempt.ended = True

@@ -205,6 +205,8 @@ def _print_quality(measured: dict[str, Any] | None) -> None:
 def _picture(options: argparse.Namespace) -> int:
     if code := missing(options.source, options.output, parent_of=options.png):
         return code
+    if options.png.resolve() in (options.source.resolve(), options.output.resolve()):
+        return misuse("the picture would replace a video")
     from remote_runner.video.picture import draw_picture  # noqa: PLC0415
 
     draw_picture(options.source, options.output, options.png)

@@ -18,7 +18,8 @@ _UNSUPPORTED = ("no kernel image", "arch_mismatch")
 
 
 def choose_device(wish: str) -> torch.device:
-    """``cuda`` (or ``cuda:1``) or nothing, ``cpu``, or with ``auto`` whichever is there.
+    """``cuda`` (or ``cuda:1``) or nothing, ``cpu``, or with ``auto`` whichever is there; a card
+    always with its number.
 
     A card is tried with a small kernel. Raises :class:`MachineError` with ``no_device``, or with
     ``device_unsupported`` where PyTorch has no kernels for the card.
@@ -29,8 +30,12 @@ def choose_device(wish: str) -> torch.device:
         device = torch.device(wish)
         if device.type not in ("cpu", "cuda"):
             raise MachineError(Reason.NO_DEVICE, f"{wish} is not a device that is supported")
-        if device.type == "cuda":
-            _try_card(device)
+        if device.type != "cuda":
+            return device
+        if device.index is None:
+            # not everything in PyTorch takes a card without a number
+            device = torch.device("cuda", 0)
+        _try_card(device)
     except RuntimeError as error:
         raise _refuse_device(wish, error) from None
     return device
@@ -94,9 +99,12 @@ def own_stream(device: torch.device) -> Iterator[None]:
         yield
 
 
-def new_stream(device: torch.device) -> torch.cuda.Stream:
-    """A stream of a card."""
-    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+def new_stream(device: torch.device, *, urgent: bool = False) -> torch.cuda.Stream:
+    """A stream of a card. PyTorch has 32 of either kind and begins anew behind the last one: an
+    ``urgent`` stream is none of the others."""
+    stream: torch.cuda.Stream = torch.cuda.Stream(  # type: ignore[no-untyped-call]
+        device, priority=-1 if urgent else 0
+    )
     return stream
 
 

@@ -199,9 +199,10 @@ class Lifecycle:
         if self._terminated.is_set():
             return
         self._terminated.set()
-        self._feed.wake()
+        # The interrupted code may hold the lock that waking takes: a thread must do it.
         # A single frame of a heavy network can take longer than a host waits before it kills.
-        for delay_s, end in ((GRACE_S, self._hurry), (LAST_S, self._exit)):
+        steps = ((0.0, self._feed.wake), (GRACE_S, self._hurry), (LAST_S, self._exit))
+        for delay_s, end in steps:
             timer = threading.Timer(delay_s, end)
             timer.daemon = True
             timer.start()

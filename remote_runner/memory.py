@@ -54,6 +54,14 @@ _BETWEEN_PAIR = 56
 #: Libraries' own buffers: what convolutions ask for to work fast, and strips of a network's tail.
 _WORKSPACE = 384 << 20
 
+#: What is said, in lower case, where memory runs out outside of PyTorch's allocator of a card.
+_OUT_OF_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "error: out of memory",
+    "status_alloc_failed",
+)
+
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
 
@@ -205,11 +213,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether PyTorch or the system had no memory left."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    # The allocator of the processor has no exception of its own.
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "not enough memory" in text or "can't allocate memory" in text
-    )
+    # Neither the allocator of the processor nor CUDA's libraries have an exception of their own.
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY)
 
 
 def try_twice(work: Callable[[], T], device: torch.device) -> T:

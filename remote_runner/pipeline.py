@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import tempfile
@@ -136,7 +137,9 @@ def _process(job: _Job, store: SegmentStore) -> Report:
         unfit = isinstance(error, OutOfStep) or resumed
         if not unfit or isinstance(error, InputError) or _is_from_elsewhere(error):
             raise
-        log.warning("what an earlier run left does not fit, all is made anew: %s", error)
+        why = str(error) or "the source has other pictures"
+        log.warning("what an earlier run left does not fit, all is made anew: %s", why)
+    gc.collect()  # a failure holds the frames of its threads, and so memory of the card
     store.forget()
     return _make(job, store, [])
 

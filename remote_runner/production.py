@@ -19,7 +19,7 @@ import torch
 
 from remote_runner.belt import Abandoned, Belt, Worker, feed
 from remote_runner.devices import keep_freed_memory, own_stream
-from remote_runner.errors import Cancelled, MachineError
+from remote_runner.errors import Cancelled, MachineError, RunnerError
 from remote_runner.plan import Plan
 from remote_runner.protocol import Phase, Reason, to_json
 from remote_runner.segments import (
@@ -33,7 +33,7 @@ from remote_runner.segments import (
 from remote_runner.video.decode import Picture
 from remote_runner.video.join import Piece, join
 from remote_runner.video.mux import Output
-from remote_runner.video.render import Origin, Timed
+from remote_runner.video.render import Origin, OutOfStep, Timed
 from remote_runner.video.segment import SegmentWriter
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,7 @@ def make_segments(
     """
     started = time.monotonic()
     plan = product.plan
+    plan.decoder.should_stop = should_stop
     begin = _resume(product)
     if begin is not None or not product.finished:
         pictures: Belt[Picture] = Belt(QUEUE)
@@ -199,7 +200,10 @@ def _resume(product: Product) -> Origin | None:
         renderer.last_at, renderer.until = last.last_at, last.until
         return None
     clean = not last.damaged and not _UNCLEAN & {note.split(":")[0] for note in last.notes}
-    plan.decoder.skip_to(last.last_at, seek=clean)
+    try:
+        plan.decoder.skip_to(last.last_at, seek=clean)
+    except RunnerError as error:
+        raise OutOfStep(f"the source cannot be entered in its middle: {error}") from None
     return Origin(
         at=last.next_at,
         previous=last.last_at,

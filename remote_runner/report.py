@@ -207,17 +207,23 @@ class Reporter:
             lines, logged = list(self.lines), self._logged
         if status_url:
             _try_put(status_url, document.encode())
-        if log_url and logged != self._sent:
+        if (
+            log_url
+            and logged != self._sent
+            # a name that is no text must not end the signs of life
+            and _try_put(log_url, ("\n".join(lines) + "\n").encode(errors="replace"))
+        ):
             self._sent = logged
-            _try_put(log_url, ("\n".join(lines) + "\n").encode())
 
 
-def _try_put(url: str, data: bytes) -> None:
-    """The next beat brings the same again: one retry is enough."""
+def _try_put(url: str, data: bytes) -> bool:
+    """Whether it worked. The next beat brings the same again: one retry is enough."""
     try:
         transfer.put_bytes(url, data, attempts=2)
     except (RunnerError, OSError) as error:
         log.debug("a status could not be written: %s", error)
+        return False
+    return True
 
 
 class LineHandler(logging.Handler):

@@ -57,8 +57,10 @@ class GrantStore:
         self._local = FolderStore(folder)
         self._check = check
         self._on_preview = on_preview
+        self._in_storage = grant.finished
         self._finished: dict[int, FinishedSegment] = {}
         self._waiting: deque[Manifest] = deque()
+        self._joined: set[int] = set()
         self._first: Manifest | None = None
         self._changed = threading.Condition()
         self._ends_s: float | None = None
@@ -71,8 +73,8 @@ class GrantStore:
     def manifests(self, recipe: str) -> dict[int, Manifest]:
         found = self._local.manifests(recipe)
         with ThreadPoolExecutor(_SIDE_BY_SIDE, "manifests") as pool:
-            read = pool.map(lambda each: self._read(each, recipe), self._grant.finished)
-            for finished, manifest in zip(self._grant.finished, read, strict=True):
+            read = pool.map(lambda each: self._read(each, recipe), self._in_storage)
+            for finished, manifest in zip(self._in_storage, read, strict=True):
                 if manifest is not None and manifest.number == finished.number:
                     self._finished[manifest.number] = finished
                     found[manifest.number] = manifest
@@ -106,12 +108,21 @@ class GrantStore:
             self._changed.notify_all()
 
     def forget(self, *, but: Sequence[Manifest] = ()) -> None:
+        kept = {each.number for each in but}
+        # those in storage stay there, but are not asked for again
+        self._in_storage = tuple(each for each in self._in_storage if each.number in kept)
         with self._changed:
             self._waiting.clear()
+            self._joined.clear()
             self.safe = len(but)
         self._local.forget(but=but)
 
     def joined(self, number: int) -> None:
+        with self._changed:
+            waits = number in {each.number for each in self._waiting}
+            if waits and not self._failed and number < len(self._grant.segments):
+                self._joined.add(number)  # removed once it is uploaded
+                return
         self.path(number).unlink(missing_ok=True)
 
     def unfinished(self) -> Path:
@@ -131,7 +142,7 @@ class GrantStore:
         where = f"the manifest of segment {finished.number}"
         try:
             self._check()
-            data = transfer.read(finished.manifest_url, LARGEST_MANIFEST)
+            data = transfer.read(finished.manifest_url, LARGEST_MANIFEST, check=self._check)
         except (RunnerError, OSError) as error:
             log.warning("%s cannot be read: %s", where, error)
             return None
@@ -170,7 +181,8 @@ class GrantStore:
         """Until the end. A segment whose upload failed waits in front until there is another."""
         tried = 0
         while self._await(tried):
-            first, self._first = self._first, None
+            with self._changed:
+                first, self._first = self._first, None
             if first is not None:
                 self._make_preview(first)
             tried = 0
@@ -183,6 +195,8 @@ class GrantStore:
                     if self._waiting and self._waiting[0] is manifest:
                         self._waiting.popleft()
                         self.safe += 1
+                        if manifest.number in self._joined:
+                            self.path(manifest.number).unlink(missing_ok=True)
 
     def _await(self, tried: int) -> bool:
         """Until there is something to do; false when there never will be."""

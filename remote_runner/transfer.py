@@ -41,13 +41,16 @@ SIDE_BY_SIDE = 4
 _CHUNK = 1 << 20
 
 
-def read(url: str, limit: int) -> bytes:
-    """A small document; more than ``limit`` bytes is an error, absence is :class:`NotThere`."""
+def read(url: str, limit: int, *, check: Callable[[], None] = lambda: None) -> bytes:
+    """A small document; more than ``limit`` bytes is an error, absence is :class:`NotThere`.
+
+    ``check`` is called between tries and may raise to stop.
+    """
     if path := local_path(url):
         with _file_errors(url), path.open("rb") as file:
             data = file.read(limit + 1)
     else:
-        data = repeat(url, lambda: _get(url, limit))
+        data = repeat(url, lambda: _get(url, limit), check=check)
     if len(data) > limit:
         raise MachineError(Reason.TRANSFER_FAILED, f"{place(url)}: more than {limit} bytes")
     return data

@@ -76,6 +76,8 @@ class Prune:
             discarded_before=now - _KEEP_DISCARDED_S, ended_before=now - KEEP_JOB_S
         )
         for job in due:
+            if self._context.store.jobs.is_repeated(job.id):
+                continue  # a retry came while others were removed
             try:
                 await self._remove_job(job)
             except ControllerError as error:

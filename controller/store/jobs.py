@@ -162,6 +162,13 @@ class Jobs:
         )  # fmt: skip
         return [Job.from_row(row) for row in rows]
 
+    def is_repeated(self, job_id: str) -> bool:
+        """Whether a later job that is kept may go on behind this one's segments."""
+        row = self._db.row(
+            "SELECT id FROM jobs WHERE predecessor = :id AND pruned_at IS NULL LIMIT 1", id=job_id
+        )
+        return row is not None
+
     def is_source_wanted(self, job: Job) -> bool:
         """Whether another job, a retry for instance, may still read the same input."""
         row = self._db.row(

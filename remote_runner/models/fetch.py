@@ -204,7 +204,8 @@ def _open(url: str, timeout_s: float) -> http.client.HTTPResponse:
         raise _FetchError(
             f"the server answered {error.code} {error.reason}", again=again
         ) from None
-    except (URLError, OSError, http.client.HTTPException) as error:
+    except (URLError, OSError, http.client.HTTPException, ValueError) as error:
+        # ValueError: an address with letters that it may not have
         raise _FetchError(f"no connection: {_harmless(error)}", again=True) from None
     return response
 

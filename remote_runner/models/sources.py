@@ -102,7 +102,10 @@ class Sources:
             detail = "the URL of a model must end in #sha256= and 64 hexadecimal digits"
             raise InputError(Reason.BAD_TASK, detail)
         sha256 = found[1].lower()
-        name = sha256 + _suffix(urlsplit(url).path)
+        try:
+            name = sha256 + _suffix(urlsplit(url).path)
+        except ValueError:
+            raise InputError(Reason.BAD_TASK, "the URL of a model is no address") from None
         return fetch(
             Download(url=url, sha256=sha256, name=name, secret=True), cache_dir=self.cache_dir
         )

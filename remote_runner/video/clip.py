@@ -24,6 +24,7 @@ from remote_runner.video.moments import (
     as_signal,
     busiest_start,
     busiest_window,
+    first_moment,
     frame_at,
 )
 from remote_runner.video.picture import BAR, WHITE, captions
@@ -37,7 +38,8 @@ MAX_BYTES = 10_000_000
 
 _HALF, _TALLEST = 960, 1058
 _MARGIN = 8
-_EARLY_S = 0.0005
+#: Containers round times to milliseconds.
+_EARLY_S = 0.0015
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +70,14 @@ def draw_clip(
     """
     start_s = busiest_start(source, seconds, should_stop)
     old = frame_at(source, start_s, should_stop)
-    new = frame_at(output, start_s + seconds / 2, should_stop)
+    later_s = first_moment(output, should_stop) - first_moment(source, should_stop)
+    new = frame_at(output, start_s + later_s + seconds / 2, should_stop)
     shape = old.rgb.shape[-1] * float(old.sar) / old.rgb.shape[-2]
     placement = find_placement(shape, new.rgb, float(new.sar))
     window = _window(new.rgb, placement)
     with Reader(source, should_stop) as before, Reader(output, should_stop) as after:
         left = _Before(before, start_s, placement, window)
-        pairs = _pairs(left, _right(after, window, start_s, seconds))
+        pairs = _pairs(left, _right(after, window, start_s + later_s, seconds), later_s)
         video = _video(target, window, after, new.sar, seconds)
         try:
             _write(video, pairs, window.width, mapped=", HDR mapped to SDR" * new.is_hdr)
@@ -116,11 +119,12 @@ def _write(
 
 
 def _pairs(
-    left: _Before, right: Iterator[tuple[VideoFrame, Image]]
+    left: _Before, right: Iterator[tuple[VideoFrame, Image]], later_s: float
 ) -> Iterator[tuple[int, Image]]:
-    """Both sides of each frame of the output, with its time in ticks."""
+    """Both sides of each frame of the output, with its time in ticks; its times are so much later
+    than the source's."""
     for frame, image in right:
-        yield frame.pts or 0, np.hstack([left.at(frame.time or 0.0), image])
+        yield frame.pts or 0, np.hstack([left.at((frame.time or 0.0) - later_s), image])
 
 
 def _window(after: Tensor, placement: Placement) -> _Window:

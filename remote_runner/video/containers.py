@@ -21,7 +21,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
-from remote_runner.errors import MachineError
+from remote_runner.errors import InputError, MachineError
 from remote_runner.protocol import Reason
 from remote_runner.video.convert import add_converter, target_codec
 from remote_runner.video.encode import EncoderPlan, configure, hurried
@@ -74,6 +74,7 @@ def plan_mux(
         families = _candidates(trial.family, plan, hint) if wish == "auto" else [wish]
         held = {family: trial.held(others, family) for family in families}
         family = max(families, key=lambda each: _worth(others, held[each]))  # the first of equals
+        _check_samples(plan, family)
         taken = trial.confirm(others, held[family], family)
         kept = [each for each in others if each.index in taken]
         dropped = [each for each in others if each.index not in taken and _matters(each)]
@@ -176,6 +177,13 @@ def _candidates(family: str, plan: EncoderPlan, hint: str | None) -> list[str]:
         first = "mkv"
     middle = ["mov"] if family == "mov" else []
     return list(dict.fromkeys([first, *middle, "mkv"]))
+
+
+def _check_samples(plan: EncoderPlan, extension: str) -> None:
+    """AV1 as made here does not tell the shape of its samples, nor does our Matroska."""
+    if plan.codec == "av1" and plan.sar != 1 and extension in ("mkv", "webm"):
+        why = f"{extension} with av1 holds square samples alone, not {plan.sar}: mp4 holds these"
+        raise InputError(Reason.BAD_TASK, why)
 
 
 def _worth(others: list[Stream], held: Mapping[int, str]) -> int:

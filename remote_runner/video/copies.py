@@ -13,8 +13,10 @@ from remote_runner.video.scan import Scan, Words
 
 #: Matroska counts milliseconds: two roundings apart.
 ROUNDING_S = 0.0015
-#: A stream that was encoded anew may begin and end within one of its packets of where it did.
+#: A stream that was encoded anew may begin and end within a packet and a half of where it did,
+#: and by this much at least.
 _PACKET_S = 0.1
+_PACKETS = 1.5
 
 
 def check_streams(kind: str, old: Scan, new: Scan, *, old_start_s: float) -> list[Check]:
@@ -92,16 +94,27 @@ def _check_words(name: str, how: str, old: Words, new: Words, later_s: float) ->
 
 def _check_converted(name: str, old: Print, new: Print, later_s: float) -> Check:
     starts_s = ends_s = 0.0
+    allowed_s = max(_PACKET_S, _PACKETS * _usual_step(new.times))
+    gap_s = _longest_step(new.times) - _longest_step(old.times)
     if old.first_s is not None and new.first_s is not None:
         starts_s = new.first_s - old.first_s - later_s
         ends_s = new.end_s - old.end_s - later_s
     return Check(
         name=name,
         passed=(new.packets > 0) == (old.packets > 0)
-        and max(abs(starts_s), abs(ends_s)) <= _PACKET_S,
+        and max(abs(starts_s), abs(ends_s), gap_s) <= allowed_s,
         detail=f"converted from {old.codec} to {new.codec}, starts {starts_s * 1000:+.1f} ms, "
-        f"ends {ends_s * 1000:+.1f} ms",
+        f"ends {ends_s * 1000:+.1f} ms" + f", a gap of {gap_s:.1f} s" * (gap_s > allowed_s),
     )
+
+
+def _usual_step(times: array[float]) -> float:
+    """Seconds from one packet to the next."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+
+
+def _longest_step(times: array[float]) -> float:
+    return float(np.diff(times).max()) if len(times) > 1 else 0.0
 
 
 def _shift(old: array[float], new: array[float], later_s: float) -> float:

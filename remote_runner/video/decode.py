@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from remote_runner.errors import InputError, MachineError, RunnerError
+from remote_runner.errors import Cancelled, InputError, MachineError, RunnerError
 from remote_runner.protocol import Reason
 from remote_runner.video import hardware
 from remote_runner.video import signal as signals
@@ -118,6 +118,8 @@ class Decoder:
         self.on_card = False
         self._from: int | None = None
         self._sought = False
+        #: Asked while what is not wanted is skipped: there can be much of it.
+        self.should_stop: Callable[[], bool] = lambda: False
         self._container = open_source(path)
         try:
             self._stream = main_video(self._container)
@@ -163,7 +165,9 @@ class Decoder:
         With ``seek``, decoding begins near it where the file allows that.
         """
         self._from = at
-        entry = find_entry(self._path, at) if seek and self._graph is None else None
+        if not seek or self._graph is not None:
+            return
+        entry = find_entry(self._path, at, self.should_stop)
         if entry is None:
             return
         try:
@@ -180,6 +184,8 @@ class Decoder:
                 settled = self._settle(picture)
                 before = replace(settled, repeats=before is not None and settled.equals(before))
                 yield before
+            elif self.should_stop():
+                raise Cancelled
 
     def _settle(self, picture: Picture) -> Picture:
         """Bring a picture to the device. All that is asked of it there is worked out here, in the

@@ -193,7 +193,7 @@ def _options(
     }
     if codec == "hevc":
         options["x265-params"] = _x265_params(task, frames, signal, side_data)
-    if codec == "h264" and (params := _x264_params(task, signal)):
+    if codec == "h264" and (params := _x264_params(task, signal, side_data)):
         options["x264-params"] = params
     if codec == "av1":
         options["preset"] = str(_SVT_PRESETS[options["preset"]])
@@ -201,8 +201,8 @@ def _options(
     return options
 
 
-def _x264_params(task: Task, signal: Signal) -> str:
-    params = []
+def _x264_params(task: Task, signal: Signal, side_data: HdrSideData) -> str:
+    params = _display_params(side_data, "mastering-display", "cll")
     if signal.siting in _SITINGS:
         params.append(f"chromaloc={_SITINGS[signal.siting]}")
     if task.crf == 0 and signal.bits > 8:
@@ -211,7 +211,7 @@ def _x264_params(task: Task, signal: Signal) -> str:
 
 
 def _x265_params(task: Task, frames: int, signal: Signal, side_data: HdrSideData) -> str:
-    params = ["log-level=error", *_hdr_params(side_data.mastering, side_data.light_level)]
+    params = ["log-level=error", *_hdr_params(side_data)]
     if frames < _REORDERED:
         params.append("bframes=0")
     if signal.siting in _SITINGS:
@@ -237,18 +237,24 @@ def _svt_params(signal: Signal, side_data: HdrSideData) -> str:
     return ":".join(params)
 
 
-def _hdr_params(mastering: bytes | None, light_level: bytes | None) -> list[str]:
-    """x265's words for the mastering display and light levels: it counts chromaticity in 0.00002
-    and luminance in 0.0001 cd/m²."""
-    params = ["repeat-headers=1", "hdr10-opt=1"] if mastering or light_level else []
-    if display := _mastering(mastering):
+def _hdr_params(side_data: HdrSideData) -> list[str]:
+    told = side_data.mastering or side_data.light_level
+    params = ["repeat-headers=1", "hdr10-opt=1"] if told else []
+    return [*params, *_display_params(side_data, "master-display", "max-cll")]
+
+
+def _display_params(side_data: HdrSideData, display_word: str, light_word: str) -> list[str]:
+    """x264's or x265's words for the mastering display and light levels: both count chromaticity
+    in 0.00002 and luminance in 0.0001 cd/m²."""
+    params = []
+    if display := _mastering(side_data.mastering):
         rx, ry, gx, gy, bx, by, wx, wy = (round(each * 50_000) for each in display[:8])
         low, high = (round(each * 10_000) for each in display[8:])
         params.append(
-            f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
+            f"{display_word}=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
         )
-    if light := _light_level(light_level):
-        params.append(f"max-cll={light[0]},{light[1]}")
+    if light := _light_level(side_data.light_level):
+        params.append(f"{light_word}={light[0]},{light[1]}")
     return params
 
 

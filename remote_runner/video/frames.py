@@ -148,13 +148,22 @@ class CudaFrames:
 def encoder_context(device: torch.device) -> tuple[torch.cuda.Stream, CudaContext]:
     """The stream that the card's encoder reads frames in, and what tells FFmpeg of it.
 
-    PyAV takes a stream of one's own for the first card alone.
+    PyAV takes a stream of one's own for the first card alone. FFmpeg refuses the primary context
+    once PyTorch has set it up (other flags), but takes it as the one that is current in the thread
+    where it first makes a frame: here, where PyTorch was at work. Raises
+    :class:`av.error.FFmpegError` where FFmpeg does not take it.
     """
     index = device.index or 0
-    if index:
-        return torch.cuda.default_stream(device), CudaContext(device_id=index)
-    stream = new_stream(device)
-    return stream, CudaContext(device_id=0, cuda_stream=stream.cuda_stream)
+    stream = torch.cuda.default_stream(device) if index else new_stream(device)
+    context = CudaContext(
+        device_id=index,
+        primary_ctx=False,
+        current_ctx=True,
+        cuda_stream=None if index else stream.cuda_stream,
+    )
+    with torch.cuda.device(device):
+        surface_frame("nv12", *empty_surface("nv12", (16, 16), device), context)
+    return stream, context
 
 
 class Once:

@@ -79,6 +79,9 @@ def plan_geometry(task: Task, width: int, height: int, sar: Fraction, chroma: Ch
         return fit(width, height, sar, *parse_size(task.size))
     scale = task.scale if task.mode.upscales else 1
     inner_width, inner_height = width * scale, height * scale
+    if task.mode.upscales and asks_for_av1(task) and sar != 1:
+        # neither AV1 as made here nor our Matroska tells the shape of other samples
+        inner_width, sar = _even(inner_width * sar), Fraction(1)
     chroma = Chroma.C420 if asks_for_av1(task) else chroma
     even_x = chroma is not Chroma.C444
     even_y = chroma in (Chroma.C420, Chroma.GRAY)

@@ -102,8 +102,10 @@ def is_decodable(stream: VideoStream, first: VideoFrame, signal: Signal) -> bool
 
 
 def open_on_card(path: Path, device: torch.device) -> InputContainer:
-    """A file whose frames are decoded on the card where that is possible."""
-    return open_source(path, hwaccel=_accelerator(device))
+    """A file whose frames are decoded on the card where that is possible; to be called in a thread
+    where PyTorch was at work on it."""
+    with torch.cuda.device(device):
+        return open_source(path, hwaccel=_accelerator(device))
 
 
 def bound_card_decoder(stream: VideoStream) -> None:
@@ -138,10 +140,12 @@ def equal_samples(planes: list[Tensor], decoded: VideoFrame) -> bool:
 
 
 def _accelerator(device: torch.device) -> HWAccel:
-    # With the primary context, which PyAV asks for then, PyTorch and FFmpeg share memory.
+    # PyTorch and FFmpeg share memory in one context. It is the primary one, but FFmpeg must not be
+    # asked for that: it refuses it once PyTorch has set it up, with other flags.
     return HWAccel(
         "cuda",
         device=str(device.index or 0),
+        options={"primary_ctx": "0", "current_ctx": "1"},
         allow_software_fallback=True,
         is_hw_owned=True,
     )

@@ -17,6 +17,9 @@ SURFACES = {"yuv420p": "nv12", "yuv420p10le": "p010le"}
 #: Planes begin at multiples of this many bytes, as FFmpeg's own do.
 _ALIGNMENT = 64
 
+#: Rows of surfaces begin at multiples of this many bytes, as FFmpeg's own do.
+_PITCH = 256
+
 #: P010 has its ten bits at the top of sixteen.
 _P010_SHIFT = 6
 _TEN_BITS = 0x3FF
@@ -76,13 +79,18 @@ def as_signed(plane: Tensor) -> Tensor:
 def empty_surface(
     surface: str, size: tuple[int, int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Luma H×W and chroma H/2×W/2×2 of NV12 or P010; ``size`` is (H, W)."""
+    """Luma H×W and chroma H/2×W/2×2 of NV12 or P010; ``size`` is (H, W).
+
+    Both lie in one block, chroma right behind the last row of luma: FFmpeg tells the encoder of a
+    card where luma begins and how long a row is, and nothing of chroma.
+    """
     height, width = size
     dtype = torch.uint8 if surface == "nv12" else torch.int16
-    return (
-        torch.empty((height, width), dtype=dtype, device=device),
-        torch.empty((height // 2, width // 2, 2), dtype=dtype, device=device),
-    )
+    unit = _PITCH // dtype.itemsize
+    pitch = -(-width // unit) * unit
+    block = torch.empty((height + height // 2, pitch), dtype=dtype, device=device)
+    chroma = block[height:].view(height // 2, pitch // 2, 2)
+    return block[:height, :width], chroma[:, : width // 2]
 
 
 def fill_surface(surface: str, luma: Tensor, chroma: Tensor, planes: list[Tensor]) -> None:

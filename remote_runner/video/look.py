@@ -11,8 +11,8 @@ from remote_runner.video.decode import Decoder
 from remote_runner.video.signal import UNSPECIFIED, HdrSideData, Signal
 
 #: Encoders count luminance and chromaticity in steps of their own (SMPTE ST 2086: 0.0001 cd/m²
-#: and 0.00002).
-_HDR_STEP = 0.00011
+#: and 0.00002); AV1 counts the most luminance in 1/256 cd/m².
+_HDR_STEP, _LUMINANCE_STEP = 0.00011, 1 / 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ def check_colour(before: Facts, after: Facts, old: Signal, new: Signal) -> Check
 
 
 def check_hdr(old: HdrSideData, new: HdrSideData) -> list[Check]:
-    """Mastering display and light levels, where the source has them."""
+    """Mastering display and light levels, where the source has them in full."""
     pairs = (
         ("mastering display", _mastering(old.mastering), _mastering(new.mastering)),
         ("light level", _light(old.light_level), _light(new.light_level)),
@@ -94,7 +94,8 @@ def check_hdr(old: HdrSideData, new: HdrSideData) -> list[Check]:
         if wanted is None:
             continue
         same = found is not None and all(
-            abs(a - b) <= _HDR_STEP for a, b in zip(wanted, found, strict=True)
+            abs(a - b) <= (_LUMINANCE_STEP if a >= 1 else _HDR_STEP)
+            for a, b in zip(wanted, found, strict=True)
         )
         shown = "none" if found is None else " ".join(f"{each:g}" for each in found)
         source = " ".join(f"{each:g}" for each in wanted)
@@ -103,15 +104,15 @@ def check_hdr(old: HdrSideData, new: HdrSideData) -> list[Check]:
 
 
 def _mastering(data: bytes | None) -> tuple[float, ...] | None:
-    """Chromaticities of red, green, blue and white, least and most luminance, as far as told
-    (FFmpeg's AVMasteringDisplayMetadata: ten fractions of 32-bit integers, two flags)."""
+    """Chromaticities of red, green, blue and white, least and most luminance; none where a part
+    is not told, since encoders take the whole (FFmpeg's AVMasteringDisplayMetadata: ten fractions
+    of 32-bit integers, two flags)."""
     if data is None or len(data) < 88:
         return None
     parts = struct.unpack("=20i2i", data[:88])
-    values = tuple(a / b if b else 0.0 for a, b in zip(parts[0:20:2], parts[1:20:2], strict=True))
-    colours = values[:8] if parts[20] else ()
-    luminance = values[8:] if parts[21] else ()
-    return (*colours, *luminance) or None
+    if not (parts[20] and parts[21] and all(parts[1:20:2])):
+        return None
+    return tuple(a / b for a, b in zip(parts[0:20:2], parts[1:20:2], strict=True))
 
 
 def _light(data: bytes | None) -> tuple[float, ...] | None:

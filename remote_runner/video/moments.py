@@ -45,6 +45,8 @@ _NEAR = 24
 #: Likewise where it must be this frame: longer than the groups of pictures of our encoders.
 _FAR = 600
 _LOOKED_AT_S = 0.5
+#: Times of two containers that count milliseconds differ by as much.
+_ROUNDING_S = 0.0015
 #: Demuxers of bare streams: their frames have no times but those that are counted.
 _TIMELESS = {"h264", "hevc", "mpegvideo", "m4v", "obu", "av1"}
 
@@ -159,6 +161,16 @@ def frame_at(path: Path, at_s: float, should_stop: Stop = lambda: False) -> Show
         return show(frame, reader)
 
 
+def first_moment(path: Path, should_stop: Stop = lambda: False) -> float:
+    """When the first frame that can be decoded is shown: containers that know no times before 0
+    shift all of a file."""
+    with Reader(path, should_stop) as reader:
+        frame = _reach(reader, reader.start_s, 1)
+        if frame is None:
+            raise InputError(Reason.CORRUPT, "there is no frame to draw")
+        return frame.time or 0.0
+
+
 def busiest_start(path: Path, seconds: float, should_stop: Stop = lambda: False) -> float:
     """Where a stretch of so many seconds begins that has much detail and much motion.
 
@@ -203,9 +215,17 @@ def show(frame: VideoFrame, reader: Reader) -> Shown:
 
 
 def as_signal(frame: VideoFrame, signal: Signal) -> VideoFrame:
-    """In the layout that planes are read in."""
-    same = frame.format.name.replace("yuvj", "yuv") == signal.pix_fmt
-    return frame if same else frame.reformat(format=signal.pix_fmt)
+    """In the layout that planes are read in; from RGB as the decoder makes it for the work."""
+    if frame.format.name.replace("yuvj", "yuv") == signal.pix_fmt:
+        return frame
+    made = "rgb" in frame.format.name or frame.format.is_rgb or frame.format.name == "pal8"
+    levels = "JPEG" if signal.full_range else "MPEG"
+    return frame.reformat(
+        format=signal.pix_fmt,
+        dst_colorspace="ITU709" if made else None,
+        src_color_range=None if made else levels,
+        dst_color_range=levels,
+    )
 
 
 def as_image(rgb: Tensor) -> Image:
@@ -219,7 +239,7 @@ def _reach(reader: Reader, at_s: float, most: int) -> VideoFrame | None:
     """The frame that is shown at a moment, or the last of the first so many on the way."""
     shown: VideoFrame | None = None
     for frame in islice(reader.frames(at_s), most):
-        if shown is not None and (frame.time or 0.0) > at_s + 1e-3:
+        if shown is not None and (frame.time or 0.0) > at_s + _ROUNDING_S:
             break
         shown = frame
     return shown

@@ -55,7 +55,7 @@ _PRESETS = {
 }
 
 #: HDR10's description of the display, which travels in words of the processor's encoders only.
-_HDR_WORDS = ("master-display=", "mastering-display=", "max-cll=", "content-light=")
+_HDR_WORDS = ("master-display=", "mastering-display=", "cll=", "content-light=")
 
 #: Mean difference of samples, of 256 levels, that a smooth picture may get by encoding.
 _MEAN_ERROR = 3.0

@@ -18,6 +18,7 @@ from remote_runner.video.moments import (
     as_image,
     busiest_frame,
     busiest_window,
+    first_moment,
     frame_at,
 )
 from remote_runner.video.placement import find_placement, put
@@ -40,7 +41,8 @@ def draw_picture(
     not written, and :class:`~remote_runner.errors.Cancelled`.
     """
     before = busiest_frame(source, should_stop)
-    after = frame_at(output, before.at_s, should_stop)
+    later_s = first_moment(output, should_stop) - first_moment(source, should_stop)
+    after = frame_at(output, before.at_s + later_s, should_stop)
     old, new = _square(before), _square(after)
     height, width = new.shape[-2:]
     placement = find_placement(old.shape[-1] / old.shape[-2], new, 1.0)

@@ -29,11 +29,12 @@ def find_placement(source_shape: float, after: Tensor, sar: float) -> Placement:
     """``source_shape`` is width over height as shown; ``after`` a frame of the output, 3×H×W, with
     samples of this aspect ratio.
 
-    A frame of another shape has black borders, or else shows the middle of the source.
+    A frame of another shape, by more than rounding to whole pixels, has black borders, or else
+    shows the middle of the source.
     """
     height, width = after.shape[-2:]
     wide = source_shape / sar
-    if abs(width / height / wide - 1) <= 1 / width + 1 / height + 0.005:
+    if abs(width / height / wide - 1) <= 1 / width + 1 / height + 1e-4:
         return Placement(width=width, height=height)
     boxed = _placed(width, height, wide, min(width / wide, height))
     inner = after.clone()
@@ -61,6 +62,11 @@ def _placed(width: int, height: int, wide: float, inner_height: float) -> Placem
     return Placement(
         width=inner[0],
         height=inner[1],
-        left=(width - inner[0]) // 4 * 2,
-        top=(height - inner[1]) // 4 * 2,
+        left=_middle(width - inner[0]),
+        top=_middle(height - inner[1]),
     )
+
+
+def _middle(room: int) -> int:
+    """Borders begin where chroma can; what is cut off is cut evenly."""
+    return room // 4 * 2 if room >= 0 else -(-room // 2)

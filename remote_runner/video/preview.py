@@ -50,14 +50,13 @@ def make_preview(
         signal = signals.of_frame(first, reader.stream)
         graph = _graph(first, reader.stream, signal, target.parent)
         size = preview_size(first.width, first.height, _sar(reader.stream))
-        base = time_base_of(reader.stream)
         try:
             video = SmallVideo(
                 target,
                 width=size[0],
                 height=size[1],
                 rate=reader.stream.average_rate or Fraction(25),
-                time_base=base,
+                time_base=time_base_of(reader.stream),
                 seconds=seconds,
                 max_bytes=MAX_BYTES,
             )

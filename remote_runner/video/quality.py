@@ -19,11 +19,13 @@ from av.filter import filters_available
 from av.video.frame import VideoFrame
 
 from remote_runner.errors import Cancelled, InputError, MachineError
-from remote_runner.protocol import Reason
+from remote_runner.protocol import Facts, Reason
 from remote_runner.video.comparison import Comparison, build_comparison
 from remote_runner.video.decode import Decoder, Picture
+from remote_runner.video.fields import parity_of
 from remote_runner.video.moments import busiest_frame
 from remote_runner.video.placement import find_placement
+from remote_runner.video.probe import probe
 
 #: What identical frames count as, dB.
 BEST_PSNR = 100.0
@@ -71,13 +73,15 @@ def measure_quality(
 ) -> Quality:
     """Compare luma of the output, averaged down to the source's size, with the source's.
 
-    Frames are matched by the time since the first. Memory does not grow but by a few numbers a
+    Frames are matched by the time since the first; those of an interlaced source are deinterlaced
+    as for the work, for which it is probed. Memory does not grow but by a few numbers a
     frame. Raises :class:`~remote_runner.errors.RunnerError` or
     :class:`~remote_runner.errors.Cancelled`.
     """
     series = _Series()
     with ExitStack() as stack:
-        old = stack.enter_context(_decoder(source))
+        facts = probe(source, should_stop=should_stop)
+        old = stack.enter_context(_decoder(source, facts))
         new = stack.enter_context(_decoder(output))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         log = folder / "vmaf.json" if "libvmaf" in filters_available else None
@@ -104,9 +108,13 @@ def measure_quality(
 
 
 @contextmanager
-def _decoder(path: Path) -> Iterator[Decoder]:
-    # what is damaged was judged elsewhere
-    decoder = Decoder(path, packets=1_000_000_000)
+def _decoder(path: Path, facts: Facts | None = None) -> Iterator[Decoder]:
+    decoder = Decoder(
+        path,
+        packets=1_000_000_000,  # what is damaged was judged elsewhere
+        interlaced=facts is not None and facts.interlaced,
+        parity=parity_of(facts.notes) if facts else "",
+    )
     try:
         yield decoder
     finally:

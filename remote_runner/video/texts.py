@@ -19,6 +19,8 @@ _KEPT = {"i", "b", "u"}
 _ASS_FIELDS = 8
 """Before the text: ReadOrder, Layer, Style, Name, three margins, Effect (Matroska's ASS)."""
 _ASS_CODE = re.compile(r"\{[^{}]*\}")
+#: Many players read these of ASS in other formats as well, and the rest show them.
+_OVERRIDE = re.compile(r"\{\\[^{}]*\}")
 _BLANK = re.compile(r"\n\s*\n+")
 
 
@@ -30,10 +32,12 @@ def read_text(codec: str, data: bytes) -> str:
         text = data.decode("utf-8", "replace")
     text = text.replace("\r\n", "\n").strip("\0\n ")
     if codec in ("ass", "ssa"):
-        return _without_ass(text)
+        text = _without_ass(text)
+    elif codec != "mov_text":
+        text = _with_plain_tags(text)
     if codec == "webvtt":
-        return html.unescape(_with_plain_tags(text))
-    return text if codec == "mov_text" else _with_plain_tags(text)
+        text = html.unescape(text)
+    return _OVERRIDE.sub("", text).strip()
 
 
 def write_text(codec: str, text: str) -> bytes:

@@ -28,7 +28,7 @@ from remote_runner.models.state import read_state
 from tests.benchmarks import engine_networks as networks
 from tests.benchmarks.engine_between import time_between
 from tests.benchmarks.engine_clip import make_clip
-from tests.benchmarks.engine_crew import Failed, measure
+from tests.benchmarks.engine_crew import Failed, Row, measure
 from tests.benchmarks.engine_networks import Model
 from tests.benchmarks.engine_subjects import SUBJECTS
 from tests.benchmarks.engine_table import Demand, compute_share, draw_table, ratios
@@ -153,13 +153,23 @@ def _compare(
         f"GFLOP/s, copy {ceilings['bytes_s'] / 1e9:.1f} GB/s"
     )
     print(draw_table(rows, cost, dtype.itemsize, ceilings))
+    for row in rows:
+        if row.torch not in ("", torch.__version__):
+            print(f"{row.engine} ran with torch {row.torch}")
+    return _judge(model, rows, compute_share(rows[0], cost, ceilings), device, options)
+
+
+def _judge(
+    model: Model, rows: list[Row], share: float, device: torch.device, options: argparse.Namespace
+) -> list[Demand]:
+    """Print how we compare, and what is demanded; nothing without the reference."""
     compared = ratios(rows)
     if compared is None:
         return []
     end, network = compared
     print(f"{end:.2f} × the reference end to end, {network:.2f} × for the network")
     if device.type == "cuda":
-        demands = _demand_of_card(model, end, compute_share(rows[0], cost, ceilings))
+        demands = _demand_of_card(model, end, share)
     else:
         demands = [
             Demand(what="network / reference", figure=network, least=options.limit_network),

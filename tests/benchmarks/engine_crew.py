@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -68,13 +69,17 @@ class Member:
 
     def ask(self, what: str, **details: object) -> dict[str, Any]:
         assert self._process.stdin
-        self._process.stdin.write(json.dumps({"do": what, **details}) + "\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(json.dumps({"do": what, **details}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise Failed(self.row.engine) from None
         return self._answer()
 
     def close(self) -> None:
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it ended before: `ask` told so
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 

@@ -53,6 +53,19 @@ def test_a_running_card_shows_stages_bar_speed_and_end(texts, job):
     assert (moment.unix_time, moment.date_time_format) == (1095, "r")
 
 
+def test_the_preview_is_a_link_that_may_be_signed_anew(texts, job):
+    job = dataclasses.replace(job, state=JobState.RUNNING)
+    view, again = (
+        draw(texts, job, attempts=(attempt(),), preview=f"https://x/preview.mp4?sign={each}")
+        for each in "ab"
+    )
+    (link,) = (each for each in view.text.render()[1] if each.type == "text_link")
+    assert link.url == "https://x/preview.mp4?sign=a"
+    assert view.fingerprint == again.fingerprint
+    local = draw(texts, job, attempts=(attempt(),), preview="file:///data/preview.mp4")
+    assert "See how it begins" not in text_of(local)
+
+
 def test_failed_attempts_are_named(texts, job):
     job = dataclasses.replace(job, state=JobState.RUNNING, attempts=2)
     first = attempt(1, AttemptState.LOST, reason=Reason.SILENT)

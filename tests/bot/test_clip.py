@@ -1,3 +1,4 @@
+import asyncio
 import json
 
 import pytest
@@ -21,6 +22,7 @@ async def with_clip(stage, content=b"clip", **changes):
 async def shown(stage, job):
     async with stage.showing():
         await stage.until(is_finished(stage, job))
+        await stage.until(lambda: not stage.notifier._delivering)
 
 
 async def test_the_clip_answers_the_result_quietly(stage):
@@ -100,3 +102,21 @@ async def test_the_row_of_a_job_has_the_address_of_its_clip(stage, texts):
     row = job_row(stage.house.controller, item)
     assert row["clip_url"].endswith(f"jobs/{job.id}/1/clip.mp4")
     assert json.dumps(row)
+
+
+async def test_a_kill_while_the_clip_is_on_its_way_does_not_bring_the_result_again(stage):
+    job = await with_clip(stage)
+    on_its_way = asyncio.Event()
+
+    async def hang(method):
+        on_its_way.set()
+        await asyncio.Event().wait()
+
+    stage.session.faults["sendVideo"].extend([None, hang])
+    async with stage.showing():
+        await asyncio.wait_for(on_its_way.wait(), 3)
+    assert is_finished(stage, job)()
+    stage.restart()
+    sent = len(stage.session.sent)
+    await shown(stage, job)
+    assert len(stage.session.sent) == sent

@@ -24,6 +24,17 @@ async def test_the_clip_of_a_result_can_be_fetched_once_it_is_there(house):
         assert path.read_bytes() == b"clip"
 
 
+async def test_a_clip_that_was_removed_has_no_address(house):
+    job = await house.queued()
+    await house.tick()
+    _put(house.runner.grant(house.machine()).clip_url, b"clip")
+    house.runner.finish(house.machine(), DOUBLED, clip_bytes=4)
+    await house.tick()
+    house.clock.advance(25 * 3600)
+    await house.prune.tick()
+    assert house.controller.clip_link(house.job(job)) is None
+
+
 async def test_a_clip_that_a_machine_only_spoke_of_is_none(house):
     job = await house.queued()
     await house.tick()

@@ -43,6 +43,7 @@ def test_a_model_is_known_by_its_looks(reference, kind):
 
 def test_a_url_is_shown_without_its_secrets():
     assert show_reference(URL) == "https://example.org/my%20weights.pth"
+    assert show_reference("https://me:secret@example.org/x.pth") == "https://example.org/x.pth"
 
 
 def settle(house, task, by, **settings):
@@ -124,6 +125,14 @@ def test_a_setting_that_is_refused_tells_no_secret():
         load_settings({"NOXFVR_MODEL": "https://example.org/x.pth?key=secret"})
     assert "secret" not in str(refused.value)
     assert "#sha256=" in str(refused.value)
+
+
+def test_a_path_that_cannot_be_looked_at_is_refused_and_does_not_crash(house):
+    path = f"/{'x' * 300}.pth"
+    with pytest.raises(SettingsError):
+        load_settings({"NOXFVR_MODEL": path})
+    with pytest.raises(BadTask):
+        settle(house, Task(model=path), TERMINAL)
 
 
 @pytest.mark.parametrize("length", ["0.5", "61"])

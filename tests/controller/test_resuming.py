@@ -169,3 +169,24 @@ async def test_segments_are_kept_as_long_as_a_retry_may_go_on_behind_them(short)
     await short.prune.tick()
     await short.prune.tick()
     assert await short.storage.entries("jobs/") == []
+
+
+async def test_a_retry_that_comes_while_others_are_pruned_keeps_what_it_needs(short, monkeypatch):
+    jobs = []
+    for name in ("one.mp4", "two.mp4"):
+        jobs.append(await short.queued(name))
+        await short.tick()
+        short.runner.leave_segment(at_work(short), 0)
+        await give_up(short, jobs[-1])
+    short.clock.advance(25 * 3600)
+    delete_prefix = type(short.storage).delete_prefix
+
+    async def delete(prefix):
+        await delete_prefix(short.storage, prefix)
+        if prefix == f"jobs/{jobs[0].id}/":
+            short.controller.retry(jobs[1].id, by=Actor(7), key="again")
+
+    monkeypatch.setattr(short.storage, "delete_prefix", delete)
+    await short.prune.tick()
+    left = {entry.key.split("/")[1] for entry in await short.storage.entries("jobs/")}
+    assert left == {jobs[1].id}

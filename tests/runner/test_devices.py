@@ -54,6 +54,11 @@ def test_a_card_that_calculates_right_is_proven(card):
     assert devices.prove_device("cuda", 8 << 30) == "a card"
 
 
+@pytest.mark.parametrize(("wish", "number"), [("auto", 0), ("cuda", 0), ("cuda:1", 1)])
+def test_a_card_is_chosen_with_its_number(card, wish, number):
+    assert devices.choose_device(wish) == torch.device("cuda", number)
+
+
 def test_a_card_with_too_little_memory_is_too_small(card):
     reason, detail = refuse("cuda", (8 << 30) + 1)
     assert (reason, detail) == (

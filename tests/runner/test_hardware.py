@@ -196,6 +196,13 @@ def test_only_what_cards_decode_exactly_is_tried_there(tmp_path, codec, pix_fmt,
     decoder.close()
 
 
+def test_ffmpeg_is_not_asked_for_the_context_that_pytorch_set_up():
+    assert hardware._accelerator(torch.device("cuda", 1)).options == {
+        "primary_ctx": "0",
+        "current_ctx": "1",
+    }
+
+
 def test_a_frame_that_is_not_on_the_card_is_no_frame_of_its_decoder():
     frame = av.VideoFrame(16, 16, "yuv420p")
     assert differs(frame, frame) == "the card left the decoding to the processor"

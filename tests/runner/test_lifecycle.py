@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+from remote_runner import lifecycle
+from remote_runner.lifecycle import Lifecycle
 from remote_runner.protocol import (
     GREETING,
     MARKER,
@@ -17,8 +19,10 @@ from remote_runner.protocol import (
     from_json,
     to_json,
 )
+from remote_runner.report import Reporter
 from remote_runner.transfer import put_bytes
 from remote_runner.video.verify import verify
+from remote_runner.watchdog import Watchdog
 from tests.runner.http_folder import HttpFolder
 from tests.runner.mailbox import ROOT, ended, leftovers, wait
 
@@ -131,6 +135,26 @@ def test_sigterm_ends_the_work_quickly_and_cleanly(tmp_path, mailbox, start, lon
     assert code == 143
     assert mailbox.result("j1", 1).outcome is Outcome.CANCELLED
     assert leftovers(tmp_path) == []
+
+
+def test_a_signal_waits_for_no_lock_of_what_it_interrupts(mailbox, tmp_path, monkeypatch):
+    begun = []
+
+    class Timer:
+        def __init__(self, delay_s, end):
+            begun.append(delay_s)
+
+        def start(self):
+            pass
+
+    reporter = Reporter(say=lambda _: None)
+    life = Lifecycle(mailbox.url("orders"), tmp_path, reporter, Watchdog())
+    monkeypatch.setattr(lifecycle.threading, "Timer", Timer)
+    with life._feed._changed._cond:  # as it is held in the middle of a wait
+        life._terminate(signal.SIGTERM, None)
+    life.close()
+    assert begun == [0.0, lifecycle.GRACE_S, lifecycle.LAST_S]
+    assert life.follow() == 143
 
 
 def test_the_death_of_its_parent_does_not_stop_a_runner(mailbox, clip, tmp_path):

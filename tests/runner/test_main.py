@@ -72,6 +72,9 @@ def test_a_bad_video_is_failed_work_and_a_missing_one_wrong_usage(tmp_path):
         assert errors.count("\n") == 1 and "Traceback" not in errors
     assert runner("process", text, tmp_path / "o.mp4", "--size", "abc")[0] == 2
     assert runner("process", text, tmp_path / "o.mp4", "--scale", "3")[0] == 2
+    assert runner("process", text, tmp_path / "o.mp4", "--segment", "inf")[0] == 2
+    assert runner("process", text, tmp_path)[0] == 2
+    assert runner("picture", text, text, text)[0] == 2
     assert runner("ftp://host/orders")[0] == 2
     assert runner("nonsense")[0] == 2
     assert sorted(tmp_path.iterdir()) == [text]
@@ -88,6 +91,8 @@ def test_options_imply_the_mode():
     assert task("--factor", "3", "--size", "64x48").mode == "both"
     assert task("--mode", "both").mode == "both"
     assert task("--scale", "4", "--crf", "20").crf == 20
+    webm = _task(_parser().parse_args(["process", "a", "b.webm", "--crf", "60"]))
+    assert webm.container == "webm" and webm.problems() == []
 
 
 def test_probe_lists_facts_for_people(tmp_path):

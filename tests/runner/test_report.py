@@ -82,3 +82,25 @@ def test_a_device_that_died_silences_nothing(tmp_path):
     reporter.close()
     status = from_json(Status, (tmp_path / "status").read_bytes())
     assert status.vram_free is None
+
+
+def test_a_line_that_is_no_text_does_not_end_the_signs_of_life(tmp_path):
+    reporter = Reporter(say=lambda line: None)
+    reporter.aim((tmp_path / "status").as_uri(), (tmp_path / "log").as_uri(), "j", 1)
+    reporter.note("a name \udcff of bytes")
+    reporter.flush()
+    reporter.close()
+    assert (tmp_path / "log").read_text() == "a name ? of bytes\n"
+
+
+def test_a_log_that_could_not_be_written_comes_with_the_next_status(tmp_path):
+    blocked = tmp_path / "folder"
+    blocked.write_text("a file where a folder should be")
+    reporter = Reporter(say=lambda line: None)
+    reporter.aim((tmp_path / "status").as_uri(), (blocked / "log").as_uri(), "j", 1)
+    reporter.note("a line")
+    reporter.flush()
+    blocked.unlink()
+    reporter.flush()
+    reporter.close()
+    assert (blocked / "log").read_text() == "a line\n"

@@ -223,6 +223,18 @@ def digest(picture):
     return hashlib.sha256(picture.frame.to_ndarray().tobytes()).hexdigest()
 
 
+@pytest.mark.parametrize("seek", [True, False])
+def test_what_is_skipped_does_not_delay_a_stop(tmp_path, seek):
+    decoder = decode.Decoder(film(tmp_path / "in.mp4"), packets=72)
+    decoder.should_stop = lambda: True
+    try:
+        with pytest.raises(Cancelled):
+            decoder.skip_to(1 << 40, seek=seek)
+            list(decoder)
+    finally:
+        decoder.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_the_segments_alone_behind(tmp_path, number):
     source = film(tmp_path / "in.mp4")

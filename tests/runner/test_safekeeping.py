@@ -1,11 +1,19 @@
+import gc
+import hashlib
+import json
 import random
 import signal
+import threading
 import time
+import weakref
 from dataclasses import replace
 
 import pytest
 
-from remote_runner.attempt import Attempt, give_up
+from remote_runner import attempt as attempts
+from remote_runner import transfer
+from remote_runner.attempt import Attempt, carry_out, give_up
+from remote_runner.errors import Cancelled
 from remote_runner.pipeline import process
 from remote_runner.plan import Equipment
 from remote_runner.protocol import (
@@ -18,6 +26,8 @@ from remote_runner.protocol import (
     Task,
 )
 from remote_runner.report import Reporter
+from remote_runner.safekeeping import GrantStore
+from remote_runner.segments import Manifest
 from tests.runner.mailbox import ended, leftovers, wait
 from tests.runner.test_resume import film, shown
 
@@ -150,6 +160,82 @@ def test_segments_that_cannot_be_fetched_are_made_again(mailbox, start, server, 
     assert ended(runner)[0] == 0
 
 
+def test_a_segment_in_storage_that_is_of_no_use_is_made_again(
+    tmp_path, mailbox, server, equipment
+):
+    source = film(tmp_path / "in.mp4")
+
+    def work(name, **changes):
+        mailbox.grant("j1", 1, source, segments=segment_urls(server), **changes)
+        store = GrantStore(mailbox.document(Grant, "j1/1/grant"), tmp_path / name, lambda: None)
+        try:
+            report = process(
+                source,
+                tmp_path / f"{name}.mkv",
+                EXACT,
+                equipment=equipment,
+                store=store,
+                segment_s=0.5,
+            )
+            wait(lambda: store.safe == 6)
+        finally:
+            store.close()
+        return report
+
+    whole = work("first")
+    assert sorted(path.name for path in (tmp_path / "first").glob("*.nut")) == []
+    junk = b"junk" * 100  # its manifest and hash are fine
+    manifest = json.loads(server.objects["parts/1.json"])
+    manifest |= {"sha256": hashlib.sha256(junk).hexdigest(), "bytes": len(junk)}
+    server.objects["parts/1.json"] = json.dumps(manifest).encode()
+    server.objects["parts/1.nut"] = junk
+    again = work("second", finished=finished_segments(server))
+    assert (whole.resumed_frames, again.resumed_frames) == (0, 0)
+    assert shown(again.output) == shown(whole.output)
+    assert server.objects["parts/1.nut"] != junk
+
+
+def test_a_joined_segment_stays_until_it_is_uploaded(tmp_path, mailbox, server, monkeypatch):
+    may_go = threading.Event()
+    put_file = transfer.put_file
+
+    def put_later(*args, **options):
+        may_go.wait(20)
+        put_file(*args, **options)
+
+    monkeypatch.setattr(transfer, "put_file", put_later)
+    mailbox.grant("j1", 1, tmp_path, segments=segment_urls(server, 2))
+    store = GrantStore(mailbox.document(Grant, "j1/1/grant"), tmp_path / "kept", lambda: None)
+    for number in range(3):  # the last one has no place in storage
+        store.open(number).write_bytes(b"content")
+        store.keep(manifest_of(number))
+        store.joined(number)
+    there = [store.path(number).exists() for number in range(3)]
+    may_go.set()
+    wait(lambda: store.safe == 2)
+    store.close()
+    assert there == [True, True, False]
+    assert not any(store.path(number).exists() for number in range(3))
+    assert server.objects["parts/1.nut"] == b"content"
+    assert store.notes() == ()
+
+
+def manifest_of(number):
+    values = dict.fromkeys(("begin_at", "last_at", "next_at", "first", "last", "end"), number)
+    return Manifest(
+        number=number,
+        recipe="",
+        frames=1,
+        pictures=1,
+        sha256="",
+        bytes=7,
+        encoder="",
+        extradata_sha256="",
+        depth=0,
+        **values,
+    )
+
+
 def test_a_preview_and_a_clip_go_up_beside_the_result(tmp_path, mailbox, start, server):
     source = film(tmp_path / "in.mp4", count=300)
     runner = start()
@@ -182,6 +268,28 @@ def test_an_attempt_that_does_not_end_is_given_up(mailbox, tmp_path):
     reporter.close()
     result = mailbox.result("j1", 1)
     assert (result.outcome, result.detail) == (Outcome.CANCELLED, "the runner was terminated")
+
+
+def test_nothing_of_an_attempt_stays_in_memory(mailbox, tmp_path, monkeypatch):
+    class Loop:
+        pass
+
+    def work(_):
+        loop = Loop()
+        loop.itself = loop
+        made.append(weakref.ref(loop))
+        raise Cancelled
+
+    made = []
+    monkeypatch.setattr(attempts, "_work", work)
+    gc.disable()
+    reporter = Reporter(say=lambda _: None)
+    try:
+        carry_out(Attempt(grant_of(mailbox), tmp_path / "work", reporter, lambda: "stop"))
+        assert made[0]() is None
+    finally:
+        gc.enable()
+        reporter.close()
 
 
 def grant_of(mailbox):

@@ -1,6 +1,8 @@
+import gc
 import hashlib
 import json
 import random
+import weakref
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -10,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_runner import production
-from remote_runner.errors import Cancelled
+from remote_runner import pipeline, production
+from remote_runner.errors import Cancelled, InputError
 from remote_runner.pipeline import process
-from remote_runner.protocol import Mode, Task
+from remote_runner.protocol import Mode, Reason, Task
 from remote_runner.segments import FolderStore, Numbering, fingerprint, follow
-from remote_runner.video import segment
+from remote_runner.video import decode, segment
 from remote_runner.video.join import DecodingClock
 from remote_runner.video.segment import reorder_depth
 from tests.runner.test_resume import EXACT, film, shown
@@ -241,6 +243,30 @@ def test_a_source_that_does_not_go_with_its_segments_is_worked_on_anew(
     )
     report = go_on(source, tmp_path / "out.mp4", store, equipment)
     assert (report.resumed_frames, report.frames) == (0, 144)
+
+
+def test_a_source_that_cannot_be_entered_in_its_middle_is_worked_on_anew(
+    tmp_path, source, store, equipment, monkeypatch
+):
+    def refuse(*_):
+        raise InputError(Reason.CORRUPT, "seeking")
+
+    renderers, plan_work = [], pipeline.plan_work
+
+    def plan(*args):
+        held.append([each() for each in renderers if each() is not None])
+        planned = plan_work(*args)
+        renderers.append(weakref.ref(planned.renderer))
+        return planned
+
+    held = []
+    interrupt(source, tmp_path / "out.mp4", store, equipment)
+    gc.collect()
+    monkeypatch.setattr(decode, "find_entry", refuse)
+    monkeypatch.setattr(pipeline, "plan_work", plan)
+    report = go_on(source, tmp_path / "out.mp4", store, equipment)
+    assert (report.resumed_frames, report.frames) == (0, 144)
+    assert held == [[], []]  # two of them may not fit on a card
 
 
 @given(st.data())

@@ -215,4 +215,7 @@ def test_a_stop_is_noticed_between_the_tries(tmp_path, server, monkeypatch):
 
     with pytest.raises(Cancelled):
         transfer.fetch(server.url("object"), tmp_path / "file", check=check)
-    assert server.requests["GET", "object"] == 1
+    asked.clear()
+    with pytest.raises(Cancelled):
+        transfer.read(server.url("object"), 10, check=check)
+    assert server.requests["GET", "object"] == 2

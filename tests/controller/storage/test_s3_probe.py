@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from controller.errors import BadVideo
@@ -51,3 +53,11 @@ async def test_a_url_that_does_not_answer_says_nothing_about_the_video(storage, 
     assert "403" in str(error.value) and "X-Amz" not in str(error.value)
     with pytest.raises(ProbeError):
         await probe("http://example.com/in.mp4?X-Amz-Signature=s3cret", LIMITS)
+
+
+async def test_a_relative_path_is_one_of_the_folder_that_we_are_in(tmp_path, monkeypatch):
+    (tmp_path / "-empty.mp4").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadVideo) as refused:
+        await probe(Path("-empty.mp4"), LIMITS)
+    assert refused.value.reason is Reason.EMPTY_FILE

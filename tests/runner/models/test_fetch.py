@@ -86,6 +86,7 @@ def test_a_busy_server_is_asked_again(server, tmp_path):
         ("short.pth", HASH, "connection", 2),
         ("long.pth", HASH, "larger", 1),
         ("moved.pth", HASH, "only https", 1),
+        ("modèle.pth", HASH, "no connection", 0),
     ],
 )
 def test_what_cannot_be_had_names_the_remedy_and_leaves_nothing(

@@ -1,3 +1,6 @@
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -70,9 +73,29 @@ def test_another_shape_layout_type_or_number_is_another_graph(card):
 
 def test_only_the_graphs_used_last_are_kept(card):
     network = GraphedNetwork(double, most=2)
-    for rows in (1, 2, 1, 3, 1, 2):
+    for rows in (1, 2, 1, 3, 1):
         network(torch.rand(rows, 4))
-    assert len(card) == 4  # 1, 2, 3 and 2 again
+    assert [key[0][0] for key in network._graphs] == [(3, 4), (1, 4)]
+    assert len(card) == 3
+
+
+def test_shapes_that_take_turns_are_not_captured_for_every_picture(card):
+    network = GraphedNetwork(double, most=2)
+    for rows in (1, 2, 3) * 4:
+        frames = torch.rand(rows, 4)
+        assert torch.equal(network(frames), frames * 2)
+    assert len(card) == 3
+
+
+def test_a_pool_of_memory_is_not_used_again_after_its_last_graph(card, monkeypatch):
+    handles = []
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: handles.append(0) or (0, 1))
+    network = GraphedNetwork(double)
+    frames = torch.rand(2, 4)
+    network(frames)
+    network.release()
+    network(frames)
+    assert (len(handles), len(card)) == (2, 2)
 
 
 def test_a_graph_that_gives_other_results_is_never_used(card, monkeypatch, caplog):
@@ -107,6 +130,30 @@ def test_a_capture_that_fails_leaves_the_network_as_it_was(card, monkeypatch, ca
         assert torch.equal(network(frames), frames * 2)
     assert len(tried) == 1
     assert caplog.text.count("without a CUDA graph") == 1
+
+
+def test_a_capture_that_fails_at_its_end_lets_go_of_the_allocator(monkeypatch):
+    class Capture:
+        def __init__(self, *arguments, **named):
+            pass
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *error):
+            raise RuntimeError("capture was invalidated")
+
+    ended = []
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(graphs, "_capture_stream", lambda device: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", Capture)
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda *what: ended.append(what))
+    with pytest.raises(RuntimeError, match="invalidated"):
+        graphs._capture(double, (torch.rand(2, 2), 3), (0, 1))
+    assert ended == [(None, (0, 1))]
 
 
 def test_graphs_make_room_when_a_picture_does_not_fit(card):

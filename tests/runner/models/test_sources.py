@@ -110,6 +110,13 @@ def test_a_url_without_a_hash_is_refused_and_not_repeated(end):
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_url_that_is_no_address_is_refused():
+    with pytest.raises(InputError) as caught:
+        Sources().locate(f"https://[::1/s3cret.pth#sha256={HASH}")
+    assert caught.value.reason is Reason.BAD_TASK
+    assert "s3cret" not in str(caught.value)
+
+
 def test_only_https_and_this_machine_are_asked(tmp_path):
     with pytest.raises(MachineError, match="only https"):
         Sources(cache_dir=tmp_path).locate(f"http://example.invalid/m.pth#sha256={HASH}")

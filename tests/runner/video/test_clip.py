@@ -51,6 +51,20 @@ def test_both_sides_show_the_same_moment_and_the_left_is_held(tmp_path):
     assert image[:BAR].max() > 150, "the captions"
 
 
+def test_times_that_the_container_shifted_make_no_difference(tmp_path):
+    source = make_clip(tmp_path / "in.mkv", count=24, frames=stamped(24, 64, 48))
+    output = make_clip(
+        tmp_path / "out.mkv", width=128, height=96, count=24, start_s=Fraction(21, 1000),
+        frames=stamped(24, 128, 96), time_base="1/24000",
+    )  # fmt: skip
+    draw_clip(source, output, tmp_path / "clip.mp4")
+    images = shown(tmp_path / "clip.mp4")
+    assert len(images) == 24
+    for n, image in enumerate(images):
+        assert abs(number_at(image[BAR:, :124]) - n) < 0.4
+        assert abs(number_at(image[BAR:, 132:]) - n) < 0.4
+
+
 def test_a_clip_plays_everywhere_and_has_no_sound(tmp_path):
     source = make_clip(tmp_path / "in.mkv", audio=1)
     draw_clip(source, source, tmp_path / "clip.mp4")

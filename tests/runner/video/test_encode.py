@@ -71,7 +71,10 @@ def test_presets_and_quality_are_put_into_the_words_of_each_encoder():
     assert all(0 <= each <= 13 for each in numbers)
     assert plan(Task(codec="av1")).options["crf"] == "30"
     assert plan(Task(codec="av1", crf=63)).options["crf"] == "63"
-    assert plan(Task(preset="slow")).options == {"crf": "18", "preset": "slow"}
+    slow = plan(Task(preset="slow")).options
+    assert (slow["crf"], slow["preset"]) == ("18", "slow")
+    assert slow["x264-params"].startswith("mastering-display=G(13250,34500)")
+    assert slow["x264-params"].endswith(":cll=987,321")
 
 
 def test_av1_is_420_alone():

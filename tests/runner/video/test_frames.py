@@ -1,9 +1,11 @@
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import av
 import pytest
 import torch
 
+from remote_runner.video import frames
 from remote_runner.video.colour import Colours
 from remote_runner.video.decode import Picture
 from remote_runner.video.frames import Fetcher, HostFrames, Once, ready
@@ -71,6 +73,29 @@ def test_surfaces_of_cards_hold_the_samples_that_ffmpeg_sees_in_them(pix_fmt):
     assert frame.format.name == surface
     assert same(samples(frame.reformat(format=pix_fmt)), given)
     assert same(split_surface(frame), given)
+
+
+@pytest.mark.parametrize("surface", SURFACES.values())
+def test_chroma_of_a_surface_begins_where_the_cards_encoder_looks_for_it(surface):
+    luma, chroma = empty_surface(surface, (18, 34), CPU)
+    frame = surface_frame(surface, luma, chroma)
+    pitch = frame.planes[0].line_size
+    assert pitch == frame.planes[1].line_size and pitch % 256 == 0
+    assert frame.planes[1].buffer_ptr - frame.planes[0].buffer_ptr == 18 * pitch
+
+
+@pytest.mark.parametrize(("number", "stream"), [(0, 7), (1, 0)])
+def test_the_cards_encoder_works_in_the_context_of_pytorch(monkeypatch, number, stream):
+    made = []
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda device: "default")
+    monkeypatch.setattr(frames, "new_stream", lambda device: SimpleNamespace(cuda_stream=7))
+    monkeypatch.setattr(frames, "empty_surface", lambda *_: (None, None))
+    monkeypatch.setattr(frames, "surface_frame", lambda *given: made.append(given[-1]))
+    _, context = frames.encoder_context(torch.device("cuda", number))
+    assert (context.device_id, context.cuda_stream) == (number, stream)
+    assert (context.primary_ctx, context.current_ctx) == (False, True)
+    assert made == [context]  # in this thread, where the context is current
 
 
 @pytest.mark.parametrize("pix_fmt", SURFACES)

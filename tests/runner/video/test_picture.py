@@ -126,3 +126,32 @@ def test_what_cannot_be_drawn_is_said(tmp_path):
         out.mux(track.encode(None))
     with pytest.raises(InputError):
         draw_picture(source, sound, tmp_path / "p.png")
+
+
+def test_borders_of_few_pixels_are_seen():
+    frame = torch.full((3, 1080, 1920), 0.5)
+    frame[:, :, :6] = frame[:, :, -6:] = 0
+    placement = find_placement(848 / 480, frame, 1.0)
+    assert (placement.width, placement.height, placement.left) == (1908, 1080, 6)
+    cut = find_placement(848 / 480, torch.full((3, 1080, 1920), 0.5), 1.0)
+    assert (cut.width, cut.height, cut.top) == (1920, 1086, -3)
+
+
+def test_rgb_keeps_its_colours(tmp_path):
+    frames = [np.full((48, 64, 3), (220, 30, 40), np.uint8)] * 3
+    clip = make_clip(
+        tmp_path / "in.mkv", codec="ffv1", pix_fmt="bgr0", frames=frames, count=3,
+        options={"level": "3"},
+    )  # fmt: skip
+    shown = moments.as_image(busiest_frame(clip).rgb)[20, 20, ::-1].astype(int)
+    assert np.abs(shown - (220, 30, 40)).max() <= 3
+
+
+def test_a_file_whose_times_were_shifted_shows_the_same_moment(tmp_path):
+    frames = [np.full((96, 128, 3), 20 + 9 * n, np.uint8) for n in range(24)]
+    source = make_clip(tmp_path / "in.mkv", width=128, height=96, frames=frames, count=24)
+    shifted = make_clip(
+        tmp_path / "out.mkv", width=128, height=96, frames=frames, count=24, start_s=0.25
+    )
+    image = drawn(source, shifted, tmp_path / "p.png")[BAR : BAR + 96]
+    assert abs(np.median(image[:, 2:60]) - np.median(image[:, 68:126])) < 3

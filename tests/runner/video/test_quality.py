@@ -7,10 +7,12 @@ import pytest
 from remote_runner import commands
 from remote_runner.__main__ import main
 from remote_runner.errors import Cancelled
-from remote_runner.protocol import Fit
+from remote_runner.pipeline import process
+from remote_runner.protocol import Fit, Task
 from remote_runner.video.quality import BEST_PSNR, measure_quality
 from remote_runner.video.verify import verify
 from tests.runner.clips import decoded, make_clip, plane_array
+from tests.runner.video.difficult import FFV1, woven
 
 LOSSLESS = {"crf": "0", "preset": "ultrafast"}
 
@@ -131,6 +133,15 @@ def test_turned_bordered_and_cut_pictures_are_compared_where_they_lie(tmp_path):
     cut = grey_clip(tmp_path / "cut.mkv", np.ascontiguousarray(inner[:, :, 16:112]))
     assert measure_quality(source, cut).psnr.mean == BEST_PSNR
     assert all(check.passed for check in verify(source, cut, fit=Fit.CROP))
+
+
+def test_what_was_woven_of_fields_is_compared_as_it_was_worked_on(tmp_path, equipment):
+    source = woven(top_first=False, **FFV1)(tmp_path)
+    task = Task(preset="ultrafast", crf=1)
+    report = process(source, tmp_path / "out.mkv", task, equipment=equipment)
+    found = measure_quality(source, report.output)
+    assert (found.unmatched, report.facts.interlaced) == (0, False)
+    assert found.psnr.worst > 40
 
 
 def test_the_command_prints_figures_and_says_what_it_lacks(tmp_path, capsys):
