@@ -45,6 +45,8 @@ _NEAR = 24
 #: Likewise where it must be this frame: longer than the groups of pictures of our encoders.
 _FAR = 600
 _LOOKED_AT_S = 0.5
+#: How long before a moment to look for the key frame: MPEG-TS leads to any packet, not to one.
+_BACK_S = (0.0, 2.0, 10.0)
 #: Times of two containers that count milliseconds differ by as much.
 _ROUNDING_S = 0.0015
 #: Demuxers of bare streams: their frames have no times but those that are counted.
@@ -82,9 +84,25 @@ class Reader:
 
         What cannot be decoded is left out. Frames that an earlier call gave end with this one.
         """
+        first: VideoFrame | None = None
+        for back_s in _BACK_S:
+            found = self._read(at_s - back_s)
+            first = next(found, None)
+            in_time = first is not None and (first.time or 0.0) <= at_s + _ROUNDING_S
+            if in_time or at_s - back_s <= self.start_s:
+                break
+        if first is None:
+            found = self._read(self.start_s)
+            first = next(found, None)
+        if first is not None:
+            yield first
+            yield from found
+
+    def _read(self, at_s: float) -> Iterator[VideoFrame]:
+        """From wherever the container takes us for a moment."""
         step = 1 / (self.stream.average_rate or Fraction(25))
         timeless = self._container.format.name in _TIMELESS
-        self._seek(at_s, timeless=timeless)
+        self._seek(at_s, from_start=timeless or at_s <= self.start_s)
         count = 0
         try:
             for packet in self._container.demux(self.stream):
@@ -105,9 +123,9 @@ class Reader:
         except av.error.FFmpegError as error:
             raise as_runner_error(error, "looking for a frame") from None
 
-    def _seek(self, at_s: float, *, timeless: bool) -> None:
+    def _seek(self, at_s: float, *, from_start: bool) -> None:
         try:
-            if not timeless:
+            if not from_start:
                 at = int(at_s / time_base_of(self.stream))
                 self._container.seek(at, stream=self.stream)
                 return

@@ -83,7 +83,8 @@ def verify(
     source cannot be read, and :class:`~remote_runner.errors.Cancelled`.
 
     Costs one decoding of the output; and one of the source where its packets do not tell which
-    frames come of it (damage, no or repeated times, a beginning amid a group of pictures).
+    frames come of it (damage, no or repeated times, a beginning amid a group of pictures; without
+    an expectation also where the output lies on a grid).
     """
     before = facts or probe(source, should_stop=should_stop)
     kept = expectation.kept if expectation else None
@@ -134,7 +135,8 @@ def _is_told_by_packets(
     start_s = expectation.start_s if expectation else None
     if start_s is not None and abs(start_s - old.start_s) > ROUNDING_S:
         return False
-    return old.timeless == 0 and (rate is not None or keeps_times(old, new))
+    on_known_grid = rate is not None and expectation is not None
+    return old.timeless == 0 and (on_known_grid or (rate is None and keeps_times(old, new)))
 
 
 def _frame_checks(files: _Files, expectation: Expectation | None) -> list[Check]:

@@ -21,10 +21,11 @@ from remote_runner.video import decode
 from tests.runner.clips import make_clip, moving_texture, payloads
 
 ROOT = Path(__file__).parents[2]
-#: Lossless: what the encoder is given is what is compared.
+#: Lossless and quick: what the encoder is given is what is compared.
 EXACT = Task(crf=0, preset="ultrafast")
+#: The first as users have it, with loss: what an encoder makes of equal frames is equal too.
 TASKS = (
-    EXACT,
+    Task(),
     replace(EXACT, mode=Mode.INTERP, factor=3),
     replace(EXACT, mode=Mode.BOTH, fps="60"),
     replace(EXACT, mode=Mode.INTERP, fps="10"),

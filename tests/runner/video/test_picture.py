@@ -111,6 +111,19 @@ def test_a_frame_is_found_by_the_time_it_is_shown(tmp_path):
         assert shown.at_s == pytest.approx(n / 24, abs=1e-3)
 
 
+@pytest.mark.parametrize("group", [12, 250])
+def test_a_frame_is_found_where_seeking_leads_amid_a_group(tmp_path, group):
+    frames = [np.full((48, 64, 3), 20 + 3 * n, np.uint8) for n in range(72)]
+    clip = make_clip(
+        tmp_path / "in.ts", frames=frames, count=72, options={"g": str(group), "crf": "10"}
+    )
+    start_s = moments.first_moment(clip)
+    for n in (0, 7, 40, 71):
+        shown = frame_at(clip, start_s + n / 24 + 0.01)
+        assert abs(float(shown.rgb.median()) * 255 - (20 + 3 * n)) < 2
+    assert busiest_frame(clip).at_s >= start_s
+
+
 def test_what_cannot_be_drawn_is_said(tmp_path):
     source = make_clip(tmp_path / "in.mkv")
     with pytest.raises(Cancelled):
