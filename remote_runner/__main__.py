@@ -26,7 +26,7 @@ from remote_runner.commands import (
 )
 from remote_runner.errors import Cancelled, RunnerError
 from remote_runner.models import Engine
-from remote_runner.protocol import CODECS, PRESETS, Mode, Task
+from remote_runner.protocol import CODECS, DENOISABLE, NAMED_SIZES, PRESETS, Fit, Mode, Task
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,10 +69,20 @@ def _add_process(parser: argparse.ArgumentParser) -> None:
     add_files(parser, "source", "output")
     parser.add_argument("--mode", choices=[*Mode], default=None, help="default: by the options")
     parser.add_argument("--scale", type=int, choices=(2, 4), default=None)
-    parser.add_argument("--size", metavar="WxH", help="exact size, with borders")
-    parser.add_argument("--fps", help="frames per second: 60, 59.94, 24000/1001")
+    parser.add_argument(
+        "--size", metavar="SIZE", help=f"WxH exactly, or one of {', '.join(NAMED_SIZES)}"
+    )
+    parser.add_argument(
+        "--fit", choices=[*Fit], default=Fit.LETTERBOX, help="another shape in WxH (letterbox)"
+    )
+    parser.add_argument("--fps", help="frames per second: 60, 59.94, 24000/1001, same")
     parser.add_argument("--factor", type=int, default=None, help="frames out for one in (2)")
-    parser.add_argument("--model", default="auto", help="name in the catalog (auto)")
+    weights = "name in the catalog, weight file, or URL#sha256=… (auto)"
+    parser.add_argument("--model", default="auto", help=weights)
+    parser.add_argument("--interpolator", default="auto", help=weights)
+    parser.add_argument(
+        "--denoise", type=float, metavar="0…1", help=f"strength of {DENOISABLE}; 0 keeps noise"
+    )
     parser.add_argument(
         "--engine",
         choices=[*Engine],
@@ -143,9 +153,12 @@ def _task(options: argparse.Namespace) -> Task:
         mode=Mode(options.mode) if options.mode else implied,
         scale=options.scale or 2,
         size=options.size,
+        fit=Fit(options.fit),
         factor=2 if options.factor is None else options.factor,
         fps=options.fps,
         model=options.model,
+        interpolator=options.interpolator,
+        denoise=options.denoise,
         # the other containers are no promise: what they cannot hold goes into another
         container="webm" if options.output.suffix.lower() == ".webm" else "auto",
         codec=options.codec,
