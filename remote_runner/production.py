@@ -20,6 +20,7 @@ import torch
 from remote_runner.belt import Abandoned, Belt, Worker, feed
 from remote_runner.devices import keep_freed_memory, own_stream
 from remote_runner.errors import Cancelled, MachineError, RunnerError
+from remote_runner.memory import is_out_of_memory
 from remote_runner.plan import Plan
 from remote_runner.protocol import Phase, Reason, to_json
 from remote_runner.segments import (
@@ -351,6 +352,6 @@ def _raise_first(*failures: BaseException | None) -> None:
     for failure in failures:
         if failure is None or isinstance(failure, Abandoned):
             continue
-        if isinstance(failure, (torch.OutOfMemoryError, MemoryError)):
+        if is_out_of_memory(failure):
             raise MachineError(Reason.OUT_OF_MEMORY, "no memory left") from failure
         raise failure

@@ -4,7 +4,7 @@ Every document is a frozen dataclass that travels as JSON and has one writer. Th
 writes :class:`Orders` (polled by the runner) and, per attempt, a :class:`Grant` (read once); the
 runner writes :class:`Status` again and again and :class:`Result` last. Unknown keys are ignored,
 so that an older reader understands a newer writer of the same :data:`VERSION`; another version is
-a :class:`ProtocolError`.
+a :class:`ProtocolError`. Documents with URLs have no ``repr``: presigned URLs are secrets.
 
 Standard library only. Times are UTC epoch seconds (``…_at``) or seconds (``…_s``), sizes bytes.
 """
@@ -147,7 +147,7 @@ class Facts:
     """What was assumed or is unusual, one code each, e.g. ``matrix_assumed:bt601``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Orders:
     """What a machine is to do now. Written by the controller only, polled by the runner."""
 
@@ -170,7 +170,7 @@ class Orders:
     version: int = VERSION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SegmentUrls:
     """Where one finished segment of the new video goes: its content, then its manifest."""
 
@@ -178,7 +178,7 @@ class SegmentUrls:
     manifest_url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FinishedSegment:
     """A segment that an earlier attempt left behind, for reading."""
 
@@ -187,7 +187,7 @@ class FinishedSegment:
     manifest_url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Grant:
     """One attempt: the job and every URL that it may touch."""
 

@@ -203,3 +203,10 @@ async def test_a_mirror_out_of_reach_fails_no_job_and_is_not_asked_all_the_time(
         seen.append(set(from_json(Grant, text).weights))
     assert seen == [{"flownet_v4.6.pkl"}] * 5
     assert len(asked) == 3
+
+
+async def test_a_grant_that_is_logged_by_mistake_shows_no_url(folder):
+    await leave(folder, JOB, 0, 1)
+    grant = await draw_up(folder, number=2)
+    assert "://" in grant.source_url
+    assert not any("://" in repr(each) for each in (grant, grant.segments[0]))
