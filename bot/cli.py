@@ -20,11 +20,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 from ulid import ULID
 
-from bot.batch import Batch
-from bot.console import open_reporter
-from bot.overview import show_status
-from bot.rows import as_item
-from bot.terminal import (
+from bot.terminal.batch import Batch
+from bot.terminal.commands import (
     Order,
     UsageError,
     cancel_all,
@@ -35,6 +32,9 @@ from bot.terminal import (
     run_batch,
     tongue,
 )
+from bot.terminal.console import open_reporter
+from bot.terminal.overview import show_status
+from bot.terminal.rows import as_item
 from controller.errors import ControllerError, SettingsError, TooLate
 from controller.model_names import OTHERWISE
 from controller.records import TERMINAL
@@ -227,7 +227,7 @@ def reap(dry_run: bool, deployment: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool) -> None:
     """Check keys, limits and programs; exit 1 if anything would fail."""
-    from bot.doctor import examine  # noqa: PLC0415 - imports aiogram
+    from bot.terminal.doctor import examine  # noqa: PLC0415 - imports aiogram
 
     findings = _run(examine(read_environment()))
     if as_json:
@@ -242,7 +242,7 @@ def doctor(as_json: bool) -> None:
 @click.option("--video", type=click.Path(path_type=Path), help="Instead of the shipped sample.")
 def demo(video: Path | None) -> None:
     """The whole story on this computer: a chat, the bot, the work, the result."""
-    from bot.demo import run_demo  # noqa: PLC0415 - imports aiogram
+    from bot.terminal.demo import run_demo  # noqa: PLC0415 - imports aiogram
 
     if video is not None and not video.is_file():
         raise UsageError(f"{video}: no such file")

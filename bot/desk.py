@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.notifier import Notifier
+from bot.screen.notifier import Notifier
 from bot.settings import BotSettings
 from bot.texts import Tongue
 from controller.records import Actor

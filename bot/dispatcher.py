@@ -9,14 +9,14 @@ import logging
 from aiogram import Dispatcher
 
 from bot.client import make_bot
+from bot.feed.inbox import Inbox
+from bot.feed.poller import Poller
 from bot.handlers import make_routers
 from bot.handlers.errors import tell_crash
 from bot.handlers.start import publish_commands
-from bot.inbox import Inbox
 from bot.middlewares import Gate
-from bot.notifier import Notifier
-from bot.pace import Pace
-from bot.poller import Poller
+from bot.screen.notifier import Notifier
+from bot.screen.pace import Pace
 from bot.settings import BotSettings
 from bot.texts import Texts
 from controller.errors import SettingsError

@@ -11,7 +11,7 @@ from aiogram.dispatcher.middlewares.user_context import UserContextMiddleware
 from aiogram.types import Message, TelegramObject, Update, User
 
 from bot.desk import Desk
-from bot.notifier import Notifier
+from bot.screen.notifier import Notifier
 from bot.settings import BotSettings
 from bot.texts import Texts
 from controller.records import Actor

@@ -113,8 +113,7 @@ class Texts:
 
     def __init__(self) -> None:
         self._tongues = {
-            language: Tongue(language, (LOCALES / language / "bot.ftl").read_text("utf-8"))
-            for language in LANGUAGES
+            language: Tongue(language, _read_sources(LOCALES / language)) for language in LANGUAGES
         }
 
     def __getitem__(self, language: str) -> Tongue:
@@ -126,6 +125,11 @@ class Texts:
             return self._tongues[preference]
         primary = (language_code or "").lower().replace("_", "-").partition("-")[0]
         return self["ru" if primary in _READ_RUSSIAN else primary]
+
+
+def _read_sources(folder: Path) -> str:
+    """All messages of a language: a file for each subject."""
+    return "\n".join(path.read_text("utf-8") for path in sorted(folder.glob("*.ftl")))
 
 
 def clean_name(name: str, limit: int = 60) -> str:

@@ -9,9 +9,9 @@ from aiogram import F, Router
 from aiogram.filters import Command
 from aiogram.types import Message
 
+from bot.cards.lists import draw_status_all
 from bot.desk import Desk
-from bot.lists import draw_status_all
-from bot.overview import find_credit
+from bot.terminal.overview import find_credit
 
 
 def make_router() -> Router:

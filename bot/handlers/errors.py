@@ -9,12 +9,12 @@ from aiogram.exceptions import AiogramError, TelegramBadRequest, TelegramForbidd
 from aiogram.filters import ExceptionTypeFilter
 from aiogram.types import CallbackQuery, ErrorEvent, Message, Update
 
+from bot.cards.wording import describe_error
 from bot.desk import Desk
 from bot.handlers.submit import find_looking
 from bot.middlewares import find_sender
 from bot.settings import BotSettings
 from bot.texts import Texts, Tongue
-from bot.wording import describe_error
 from controller.errors import UserError
 from controller.service import Controller
 

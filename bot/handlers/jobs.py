@@ -10,13 +10,13 @@ from aiogram.filters import Command, CommandObject
 from aiogram.types import CallbackQuery, InlineKeyboardMarkup, Message
 from aiogram.utils.formatting import Text
 
-from bot.callbacks import Act, JobPress, Place, PresetPress
+from bot.cards.callbacks import Act, JobPress, Place, PresetPress
+from bot.cards.keyboards import confirm_keyboard, menu_keyboard
+from bot.cards.lists import MENU_LENGTH, draw_status
+from bot.cards.presets import apply_preset
+from bot.cards.wording import show_name
 from bot.desk import Desk
 from bot.handlers.errors import answer_press
-from bot.keyboards import confirm_keyboard, menu_keyboard
-from bot.lists import MENU_LENGTH, draw_status
-from bot.presets import apply_preset
-from bot.wording import show_name
 from controller.errors import TooLate
 from controller.records import Job
 from controller.states import JobState

@@ -9,10 +9,10 @@ from aiogram.exceptions import AiogramError, TelegramAPIError
 from aiogram.filters import Command, CommandStart
 from aiogram.types import BotCommand, BotCommandScopeChat, BotCommandScopeDefault, Message
 
+from bot.cards.wording import show_limit, show_paths
 from bot.desk import Desk
 from bot.settings import BotSettings
 from bot.texts import LANGUAGES, Texts, Tongue
-from bot.wording import show_limit, show_paths
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from aiogram import Bot, F, Router
 from aiogram.exceptions import AiogramError, TelegramBadRequest
 from aiogram.types import Message, ReactionTypeEmoji
 
+from bot.cards.wording import describe_error
 from bot.desk import Desk
-from bot.intake import Upload, check_size, find_stored_path, find_upload, make_fetch
-from bot.wording import describe_error
+from bot.feed.intake import Upload, check_size, find_stored_path, find_upload, make_fetch
 from controller.errors import UserError
 from controller.records import Card, Job, Request
 from controller.service import Controller

@@ -5,7 +5,7 @@ import re
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 
-from bot import batch, fleet, terminal
+from bot.terminal import batch, commands, fleet
 from controller.providers.base import InstanceStatus
 from remote_runner.protocol import GREETING, Phase, Task
 from tests.controller.conftest import video
@@ -35,7 +35,7 @@ class Director:
             house.controller.settings = settings
             yield house.controller
 
-        monkeypatch.setattr(terminal, "open_controller", stay_open)
+        monkeypatch.setattr(commands, "open_controller", stay_open)
 
     async def put(self, *names, folder="input/c1", **changes):
         for name in names:
@@ -43,14 +43,14 @@ class Director:
 
     async def run(self, *sources, json_file=None, dry_run=False, task=None, yes=True):
         """What ``noxfvr batch`` would exit with: true for 0."""
-        order = terminal.Order(
+        order = commands.Order(
             sources=sources or ("input/c1",), task=task or Task(), json_file=json_file,
             limits=False, dry_run=dry_run, yes=yes,
         )  # fmt: skip
         playing = asyncio.create_task(self._play())
         try:
             async with asyncio.timeout(20):
-                return await terminal.run_batch(self.house.settings, order)
+                return await commands.run_batch(self.house.settings, order)
         finally:
             playing.cancel()
             with suppress(asyncio.CancelledError):

@@ -15,11 +15,11 @@ from aiogram.methods import (
 )
 from aiogram.types import Chat, File, Message, Update
 
-from bot.callbacks import Act, JobPress, Place
+from bot.cards.callbacks import Act, JobPress, Place
 from bot.client import make_bot
 from bot.dispatcher import build_dispatcher
-from bot.pace import Pace
-from bot.poller import Backoff, GetRawUpdates
+from bot.feed.poller import Backoff, GetRawUpdates
+from bot.screen.pace import Pace
 from bot.texts import Texts
 from remote_runner.protocol import to_json
 from tests.controller.conftest import FACTS

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from bot import fleet, planning
-from bot.console import describe_progress
+from bot.terminal import fleet, planning
+from bot.terminal.console import describe_progress
 from controller.errors import Unclear
 from controller.states import JobState
 from remote_runner.protocol import Phase, Reason, Status, Task

@@ -3,9 +3,9 @@ from fractions import Fraction
 
 import pytest
 
-from bot.cards import Snapshot, draw_card, find_share
-from bot.lists import draw_status
-from bot.results import name_result
+from bot.cards.card import Snapshot, draw_card, find_share
+from bot.cards.lists import draw_status
+from bot.cards.results import name_result
 from bot.texts import LANGUAGES
 from controller.records import Actor, Attempt, Estimate
 from controller.states import AttemptState, JobState, Reason

@@ -4,7 +4,7 @@ import json
 import pytest
 from aiogram.exceptions import TelegramBadRequest, TelegramNetworkError
 
-from bot.rows import as_item, job_row
+from bot.terminal.rows import as_item, job_row
 from controller.errors import StorageError
 from tests.bot.stage import USER, Stage
 from tests.bot.test_delivery import deliver

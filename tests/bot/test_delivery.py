@@ -9,8 +9,8 @@ from aiogram.exceptions import (
     TelegramServerError,
 )
 
-from bot.pace import Pace
-from bot.results import Obstacle, draw_caption, draw_link
+from bot.cards.results import Obstacle, draw_caption, draw_link
+from bot.screen.pace import Pace
 from remote_runner.protocol import NOTES, Facts, Result, from_json
 from tests.bot.stage import FAST, USER, Stage, buttons
 from tests.bot.test_notifier import BLOCKED, finish, is_finished, running

@@ -1,7 +1,7 @@
 import pytest
 from aiogram.exceptions import TelegramForbiddenError
 
-from bot.callbacks import Act, JobPress
+from bot.cards.callbacks import Act, JobPress
 from bot.handlers.start import publish_commands
 from controller.states import JobState
 from tests.bot.stage import ADMIN, OTHER, STRANGER, USER, make_video

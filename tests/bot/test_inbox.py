@@ -7,9 +7,9 @@ import pytest
 from aiogram.exceptions import ClientDecodeError, TelegramNetworkError, TelegramRetryAfter
 from aiogram.types import Update
 
+from bot.feed.inbox import Inbox, Limits, find_lane
+from bot.feed.poller import Backoff, Poller
 from bot.handlers.errors import tell_crash
-from bot.inbox import Inbox, Limits, find_lane
-from bot.poller import Backoff, Poller
 from bot.texts import Texts
 from tests.bot.stage import OTHER, STRANGER, USER, make_video
 

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 from aiogram.exceptions import TelegramBadRequest, TelegramNetworkError
 
-from bot.callbacks import Act, JobPress, Place, PresetPress
-from bot.presets import Preset, apply_preset, find_preset
+from bot.cards.callbacks import Act, JobPress, Place, PresetPress
+from bot.cards.presets import Preset, apply_preset, find_preset
 from controller.states import JobState
 from remote_runner.protocol import Mode, Task
 from tests.bot.stage import ADMIN, OTHER, USER, buttons

@@ -8,8 +8,8 @@ from fluent.syntax import FluentParser, ast
 from fluent.syntax.visitor import Visitor
 
 import bot
-from bot.intake import DownloadFailed, TooBigForTelegram, TooBigUnknown
-from bot.presets import Preset
+from bot.cards.presets import Preset
+from bot.feed.intake import DownloadFailed, TooBigForTelegram, TooBigUnknown
 from bot.texts import LANGUAGES, LOCALES
 from controller import errors, states
 from controller.settings import Settings
@@ -87,7 +87,7 @@ def test_plurals_have_all_forms_of_the_language(language):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_errors_and_reasons_can_be_said_without_knowing_more(texts, language, bot_settings):
-    from bot.wording import describe_error, describe_reason
+    from bot.cards.wording import describe_error, describe_reason
 
     for kind in subclasses(errors.UserError) - {errors.BadVideo, TooBigForTelegram}:
         assert describe_error(kind(), texts[language], Settings(), bot_settings)
@@ -110,7 +110,7 @@ def test_russian_is_written_in_russian(texts):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_an_unknown_note_is_shown_as_it_is(texts, language):
-    from bot.wording import describe_notes
+    from bot.cards.wording import describe_notes
 
     assert describe_notes(["novel:1"], None, texts[language]) == ["novel:1"]
     assert (
@@ -138,7 +138,7 @@ def test_every_text_is_used():
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_bucket_is_named_only_where_there_is_one(texts, language, bot_settings):
-    from bot.wording import describe_error
+    from bot.cards.wording import describe_error
 
     for error in (errors.BadPath(), TooBigForTelegram(size=1), TooBigUnknown()):
         for storage, named in (("folder", False), ("s3", True)):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bot import overview
-from bot.overview import find_credit, show_status
+from bot.terminal import overview
+from bot.terminal.overview import find_credit, show_status
 from controller.errors import BadKey, RateLimited, Unclear
 from controller.providers.base import InstanceStatus
 from tests.bot.stage import ADMIN, USER, Stage

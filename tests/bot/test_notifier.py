@@ -11,11 +11,11 @@ from aiogram.exceptions import (
     TelegramRetryAfter,
 )
 
-from bot.board import Shown
-from bot.callbacks import Act
-from bot.notifier import CURSOR
-from bot.pace import Pace
-from bot.poller import Backoff
+from bot.cards.callbacks import Act
+from bot.feed.poller import Backoff
+from bot.screen.board import Shown
+from bot.screen.notifier import CURSOR
+from bot.screen.pace import Pace
 from controller.states import MachineState
 from remote_runner.protocol import Facts, Reason, from_json
 from tests.bot.stage import FAST, OTHER, USER, Stage, buttons

@@ -2,8 +2,8 @@ import pytest
 from click.testing import CliRunner
 
 from bot import cli
-from bot.presets import Preset, apply_preset, find_preset
-from bot.wording import show_task
+from bot.cards.presets import Preset, apply_preset, find_preset
+from bot.cards.wording import show_task
 from controller import policy
 from remote_runner.protocol import DENOISABLE, Fit, Mode, Task
 from tests.bot.director import Director

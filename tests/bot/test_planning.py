@@ -3,10 +3,10 @@ import io
 
 import pytest
 
-from bot.batch import Batch, show_time
-from bot.console import PlainReporter
-from bot.planning import ask, describe_failure, draw_ranking, find_quotes, show_plan
-from bot.sources import NoSuchSource, find_sources, show_key
+from bot.terminal.batch import Batch, show_time
+from bot.terminal.console import PlainReporter
+from bot.terminal.planning import ask, describe_failure, draw_ranking, find_quotes, show_plan
+from bot.terminal.sources import NoSuchSource, find_sources, show_key
 from controller.errors import BadPath
 from controller.market import Filter, Ranked
 from controller.settings import Settings

@@ -12,7 +12,7 @@ from aiogram.exceptions import (
     TelegramUnauthorizedError,
 )
 
-from bot.poller import ALLOWED_UPDATES, Backoff, Poller
+from bot.feed.poller import ALLOWED_UPDATES, Backoff, Poller
 from controller.errors import SettingsError
 
 

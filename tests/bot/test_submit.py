@@ -7,7 +7,7 @@ from aiogram.exceptions import TelegramBadRequest, TelegramForbiddenError, Teleg
 from aiogram.methods import GetFile
 from yarl import URL
 
-from bot.intake import find_stored_path, locate_local
+from bot.feed.intake import find_stored_path, locate_local
 from bot.settings import BotSettings
 from controller.states import JobState
 from tests.bot.stage import TOKEN, USER, VIDEO_BYTES, Stage, buttons, make_video
@@ -172,7 +172,7 @@ async def test_a_file_over_the_own_limit_is_refused(house):
 
 
 async def test_a_failed_download_never_shows_the_token(stage, caplog, monkeypatch):
-    monkeypatch.setattr("bot.intake._TRIES", 1)
+    monkeypatch.setattr("bot.feed.intake._TRIES", 1)
     url = URL(f"https://api.telegram.org/file/bot{TOKEN}/videos/1.mp4")
     info = aiohttp.RequestInfo(url, "GET", None, url)
     stage.session.stream_error = aiohttp.ClientResponseError(info, (), status=404)
@@ -184,7 +184,7 @@ async def test_a_failed_download_never_shows_the_token(stage, caplog, monkeypatc
 
 
 async def test_a_short_download_is_not_taken(stage, monkeypatch):
-    monkeypatch.setattr("bot.intake._TRIES", 1)
+    monkeypatch.setattr("bot.feed.intake._TRIES", 1)
 
     original = stage.session._answer
 
@@ -287,7 +287,7 @@ def test_paths_are_told_from_talk(text, path):
 
 
 def test_local_files_must_lie_in_the_bots_folder(tmp_path):
-    from bot.intake import DownloadFailed
+    from bot.feed.intake import DownloadFailed
 
     home = tmp_path / TOKEN
     (home / "videos").mkdir(parents=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from aiogram.utils.formatting import Bold, Code, Text, as_list
 
-from bot.cards import find_share
+from bot.cards.card import find_share
+from bot.cards.wording import describe_reason, show_name, show_task
 from bot.texts import Tongue, clean_name
-from bot.wording import describe_reason, show_name, show_task
 from controller.records import Job, Machine
 from controller.service import Controller
 from controller.states import JobState

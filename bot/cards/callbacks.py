@@ -8,7 +8,7 @@ from typing import Annotated
 from aiogram.filters.callback_data import CallbackData
 from pydantic import StringConstraints
 
-from bot.presets import Preset
+from bot.cards.presets import Preset
 
 JobId = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{26}$")]
 

@@ -21,7 +21,7 @@ from controller.errors import ControllerError, SettingsError
 from controller.settings import Settings, load_settings
 from controller.wiring import check_deployment, examine_services
 
-_SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "sample.mp4"
+_SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "sample.mp4"
 _LOW_SPACE = 5 * 10**9
 
 

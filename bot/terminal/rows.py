@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bot.sources import Source, show_key
+from bot.terminal.sources import Source, show_key
 from bot.texts import Tongue
 from controller.records import Job
 from controller.service import Controller

@@ -16,10 +16,10 @@ from pathlib import Path
 import click
 from ulid import ULID
 
-from bot.batch import Batch
-from bot.console import open_reporter
-from bot.planning import ask, find_quotes, show_plan, show_ranking
-from bot.sources import NoSuchSource, find_sources
+from bot.terminal.batch import Batch
+from bot.terminal.console import open_reporter
+from bot.terminal.planning import ask, find_quotes, show_plan, show_ranking
+from bot.terminal.sources import NoSuchSource, find_sources
 from bot.texts import Texts, Tongue
 from controller.errors import ControllerError, NoSuchJob, TooLate, UserError
 from controller.records import TERMINAL, Job

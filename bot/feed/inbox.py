@@ -26,8 +26,8 @@ from aiogram.exceptions import (
 from aiogram.types import Update
 from pydantic import ValidationError
 
-from bot.intake import find_stored_path, find_upload
-from bot.poller import Backoff
+from bot.feed.intake import find_stored_path, find_upload
+from bot.feed.poller import Backoff
 from controller.records import Update as StoredUpdate
 from controller.service import Controller
 

@@ -10,9 +10,8 @@ from typing import Any
 from aiogram.types import InlineKeyboardMarkup
 from aiogram.utils.formatting import Bold, Text, TextLink, as_list
 
-from bot.keyboards import cancel_keyboard, confirm_keyboard, plan_keyboard, retry_keyboard
-from bot.texts import Tongue, clean_name
-from bot.wording import (
+from bot.cards.keyboards import cancel_keyboard, confirm_keyboard, plan_keyboard, retry_keyboard
+from bot.cards.wording import (
     describe_facts,
     describe_reason,
     find_output_rate,
@@ -22,6 +21,7 @@ from bot.wording import (
     show_picture,
     show_task,
 )
+from bot.texts import Tongue, clean_name
 from controller.records import Attempt, Estimate, Job
 from controller.states import MAX_ATTEMPTS, AttemptState, JobState, Reason
 from remote_runner.protocol import Phase, Status

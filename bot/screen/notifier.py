@@ -12,10 +12,10 @@ import logging
 
 from aiogram import Bot
 
-from bot.board import CONFIRM_S, Board
-from bot.chat import Chat, cursor_name
-from bot.delivery import Delivery
-from bot.pace import Pace
+from bot.screen.board import CONFIRM_S, Board
+from bot.screen.chat import Chat, cursor_name
+from bot.screen.delivery import Delivery
+from bot.screen.pace import Pace
 from bot.settings import BotSettings
 from bot.texts import Texts
 from controller.records import Event

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from aiogram.enums import ButtonStyle
 from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup
 
-from bot.callbacks import Act, JobPress, Place, PresetPress
-from bot.presets import Preset, find_preset
+from bot.cards.callbacks import Act, JobPress, Place, PresetPress
+from bot.cards.presets import Preset, find_preset
 from bot.texts import Tongue, clean_name
 from controller.records import Job
 

@@ -7,10 +7,10 @@ import logging
 from collections import Counter
 from typing import Any
 
-from bot.console import Reporter
-from bot.fleet import Fleet
-from bot.rows import Item, job_row
-from bot.sources import Source
+from bot.terminal.console import Reporter
+from bot.terminal.fleet import Fleet
+from bot.terminal.rows import Item, job_row
+from bot.terminal.sources import Source
 from bot.texts import Tongue
 from controller.errors import ControllerError, TooLate, UserError
 from controller.machine_logs import clean

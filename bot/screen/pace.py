@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.poller import Backoff
+from bot.feed.poller import Backoff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

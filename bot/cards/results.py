@@ -10,16 +10,16 @@ from pathlib import PurePosixPath
 from aiogram.types import InlineKeyboardMarkup
 from aiogram.utils.formatting import Code, Text, TextLink, as_list
 
-from bot.cards import View, find_taken
-from bot.keyboards import link_keyboard, retry_keyboard
-from bot.texts import Tongue, clean_name
-from bot.wording import (
+from bot.cards.card import View, find_taken
+from bot.cards.keyboards import link_keyboard, retry_keyboard
+from bot.cards.wording import (
     describe_notes,
     describe_reason,
     find_rate,
     show_name,
     show_picture,
 )
+from bot.texts import Tongue, clean_name
 from controller.records import Job
 from remote_runner.protocol import Facts
 

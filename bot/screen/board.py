@@ -18,7 +18,7 @@ from aiogram.exceptions import (
 )
 from aiogram.types import ReplyParameters
 
-from bot.cards import Snapshot, View, draw_card
+from bot.cards.card import Snapshot, View, draw_card
 from bot.texts import Texts
 from controller.errors import NoSuchJob
 from controller.records import TERMINAL, Card, Job

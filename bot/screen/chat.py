@@ -19,9 +19,9 @@ from aiogram.exceptions import (
     TelegramServerError,
 )
 
-from bot.board import Board
-from bot.delivery import Delivery
-from bot.pace import Pace
+from bot.screen.board import Board
+from bot.screen.delivery import Delivery
+from bot.screen.pace import Pace
 from controller.errors import StorageError, Unclear
 from controller.records import Card, Job
 from controller.service import Controller

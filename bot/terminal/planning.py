@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from bot.batch import Batch
-from bot.rows import Item
+from bot.terminal.batch import Batch
+from bot.terminal.rows import Item
 from controller.errors import ProviderError, RateLimited, Unclear
 from controller.images import capabilities, parse_image_cuda
 from controller.market import START_S, Filter, Market, Ranked

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bot.rows import Item, as_item, job_row
+from bot.terminal.rows import Item, as_item, job_row
 from bot.texts import Tongue
 from controller.errors import ProviderError, Unclear
 from controller.records import Job, Machine

@@ -17,9 +17,16 @@ from aiogram.exceptions import (
 )
 from aiogram.types import FSInputFile, Message, ReplyParameters
 
-from bot.board import Board, is_closed, reply_to
-from bot.cards import View
-from bot.results import Obstacle, draw_caption, draw_failure, draw_gone, draw_link, name_result
+from bot.cards.card import View
+from bot.cards.results import (
+    Obstacle,
+    draw_caption,
+    draw_failure,
+    draw_gone,
+    draw_link,
+    name_result,
+)
+from bot.screen.board import Board, is_closed, reply_to
 from bot.settings import BotSettings
 from bot.texts import Texts
 from controller.errors import NotStored, StorageError

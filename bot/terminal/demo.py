@@ -25,7 +25,7 @@ from controller.settings import Settings, load_settings
 from controller.states import JobState
 from controller.wiring import open_controller
 
-SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "sample.mp4"
+SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "sample.mp4"
 _USER = 100
 _LIMIT_S = 600.0
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bot.console import Reporter
+from bot.terminal.console import Reporter
 from controller.errors import StorageError
 from controller.machine_logs import new_lines, speaks_of_trouble
 from controller.records import TERMINAL, Attempt, Job, Machine

@@ -1,0 +1,1 @@
+"""What messages say and offer: pure functions of what is known."""

@@ -1,0 +1,1 @@
+"""What comes in: polling, the inbox, and what a message brings."""

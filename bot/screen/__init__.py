@@ -1,0 +1,1 @@
+"""What brings cards on screen: when to edit, what was shown, how an end is told."""

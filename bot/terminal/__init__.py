@@ -1,0 +1,1 @@
+"""The front end of a terminal: commands, batches, plans and rows."""
