@@ -210,3 +210,121 @@ def m006_predecessors(db: Database) -> None:
     db.execute(
         "CREATE INDEX jobs_by_predecessor ON jobs (predecessor) WHERE predecessor IS NOT NULL"
     )
+
+
+@migrations()
+def m007_chat_house(db: Database) -> None:
+    """Batches, samples, approvals, an order of the queue, people, links and browser uploads."""
+    db.execute(
+        """CREATE TABLE batches (
+            id TEXT PRIMARY KEY,
+            request_key TEXT NOT NULL UNIQUE,
+            owner INTEGER NOT NULL,
+            chat INTEGER,
+            reply_to INTEGER,
+            language TEXT NOT NULL,
+            name TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            refused TEXT NOT NULL DEFAULT '[]'
+        )"""
+    )
+    for column in (
+        "batch TEXT REFERENCES batches (id)",
+        "sample_of TEXT REFERENCES jobs (id)",
+        "priority INTEGER NOT NULL DEFAULT 0",
+        "held_for TEXT",
+        "held_data TEXT NOT NULL DEFAULT '{}'",
+        "approved_usd_per_hour REAL",
+        "approved_usd REAL",
+        "approved_s REAL",
+        "approved_by INTEGER",
+    ):
+        db.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+    db.execute("CREATE INDEX jobs_by_batch ON jobs (batch) WHERE batch IS NOT NULL")
+    db.execute("CREATE INDEX jobs_by_sample ON jobs (sample_of) WHERE sample_of IS NOT NULL")
+    db.execute("ALTER TABLE cards RENAME TO job_cards")
+    db.execute(
+        """CREATE TABLE cards (
+            subject TEXT PRIMARY KEY,
+            chat INTEGER NOT NULL,
+            message INTEGER,
+            shown TEXT NOT NULL DEFAULT '',
+            finished INTEGER NOT NULL DEFAULT 0,
+            delivering_at REAL
+        )"""
+    )
+    db.execute(
+        """INSERT INTO cards (subject, chat, message, shown, finished, delivering_at)
+           SELECT job, chat, message, shown, finished, delivering_at FROM job_cards"""
+    )
+    db.execute("DROP TABLE job_cards")
+    db.execute("CREATE INDEX cards_by_message ON cards (chat, message)")
+
+
+@migrations()
+def m008_people(db: Database) -> None:
+    db.execute(
+        """CREATE TABLE members (
+            user INTEGER PRIMARY KEY,
+            role TEXT NOT NULL CHECK (role IN ('admin', 'user', 'blocked')),
+            name TEXT NOT NULL DEFAULT '',
+            day_budget REAL,
+            invited_by INTEGER,
+            added_at REAL NOT NULL
+        )"""
+    )
+    db.execute(
+        """CREATE TABLE invites (
+            code_hash TEXT PRIMARY KEY,
+            role TEXT NOT NULL CHECK (role IN ('admin', 'user')),
+            created_by INTEGER NOT NULL,
+            created_at REAL NOT NULL,
+            expires_at REAL NOT NULL,
+            used_by INTEGER,
+            used_at REAL,
+            revoked_at REAL
+        )"""
+    )
+    # switches of the deployment: the queue is paused, the house is drained
+    db.execute(
+        """CREATE TABLE switches (
+            name TEXT PRIMARY KEY, value TEXT NOT NULL, by INTEGER NOT NULL, at REAL NOT NULL
+        )"""
+    )
+
+
+@migrations()
+def m009_links_and_uploads(db: Database) -> None:
+    db.execute(
+        """CREATE TABLE links (
+            code TEXT PRIMARY KEY,
+            job TEXT NOT NULL REFERENCES jobs (id),
+            what TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            expires_at REAL NOT NULL,
+            revoked_at REAL
+        )"""
+    )
+    db.execute("CREATE INDEX links_by_job ON links (job)")
+    db.execute(
+        """CREATE TABLE uploads (
+            id TEXT PRIMARY KEY,
+            code_hash TEXT NOT NULL UNIQUE,
+            request_key TEXT NOT NULL UNIQUE,
+            owner INTEGER NOT NULL,
+            chat INTEGER,
+            reply_to INTEGER,
+            language TEXT NOT NULL,
+            state TEXT NOT NULL
+                CHECK (state IN ('open', 'receiving', 'taken', 'failed', 'expired')),
+            name TEXT NOT NULL DEFAULT '',
+            bytes INTEGER NOT NULL DEFAULT 0,
+            part_bytes INTEGER NOT NULL DEFAULT 0,
+            key TEXT NOT NULL DEFAULT '',
+            storage_id TEXT NOT NULL DEFAULT '',
+            job TEXT REFERENCES jobs (id),
+            error TEXT NOT NULL DEFAULT '',
+            created_at REAL NOT NULL,
+            expires_at REAL NOT NULL
+        )"""
+    )

@@ -1,7 +1,8 @@
 """Where the objects of machines, jobs and attempts lie in storage: each key has one writer.
 
 - ``machines/<machine>/{orders,status,boot,second}``
-- ``jobs/<job>/<attempt>/{grant,status,log,result,output,picture,clip.mp4,preview.mp4}``
+- ``jobs/<job>/<attempt>/{grant,status,log,result,output,picture,clip.mp4,preview.mp4,frame}``
+- ``jobs/<job>/sample.mp4``
 - ``jobs/<job>/parts/<number of the segment, 5 digits>-<attempt>.{nut,json}``
 """
 
@@ -45,6 +46,15 @@ def clip_key(job_id: str, attempt: int) -> str:
 
 def preview_key(job_id: str, attempt: int) -> str:
     return f"{_attempt_prefix(job_id, attempt)}preview.mp4"
+
+
+def frame_key(job_id: str, attempt: int) -> str:
+    return f"{_attempt_prefix(job_id, attempt)}frame"
+
+
+def sample_key(job_id: str) -> str:
+    """The result of a sample, which goes with the other leftovers of its job."""
+    return f"{job_prefix(job_id)}sample.mp4"
 
 
 def parts_prefix(job_id: str) -> str:

@@ -106,6 +106,24 @@ class Job(_Record):
     waits_detail: str = ""
     predecessor: str | None = None
     """The job that came to nothing and that this one repeats: it goes on behind its segments."""
+    batch: str | None = None
+    """The batch that it came in with: they share a card."""
+    sample_of: str | None = None
+    """The draft whose busiest seconds this job is."""
+    priority: int = 0
+    """The queue takes higher ones first, else in the order in which they were started."""
+    held_for: AnyReason | None = None
+    """What a held job waits for a yes to: price, budget or time."""
+    held_data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What would be agreed to, as far as asked: ``usd_per_hour``, ``usd``, ``seconds``, ``gpu``."""
+    approved_usd_per_hour: float | None = None
+    """A cap for this job alone, in the place of the deployment's."""
+    approved_usd: float | None = None
+    """What this job may cost in all, in the place of its and the day's budget."""
+    approved_s: float | None = None
+    """How long one attempt may run, in the place of the deployment's limit."""
+    approved_by: int | None = None
+    """Who said yes."""
 
     @classmethod
     def _read(cls, name: str, value: Any) -> Any:
@@ -120,8 +138,10 @@ class Job(_Record):
                 return from_json(Facts, value)
             case "result":
                 return from_json(Result, value)
-            case "reason" | "waits_for":
+            case "reason" | "waits_for" | "held_for":
                 return parse_reason(value)
+            case "held_data":
+                return json.loads(value)
             case "source_is_ours":
                 return bool(value)
         return value
@@ -249,10 +269,36 @@ class Event(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card(_Record):
-    """The one message in a chat that shows a job and is edited while it runs."""
+class Batch(_Record):
+    """Several videos that came in together and share one card."""
 
-    job: str
+    id: str
+    """ULID."""
+    request_key: str
+    owner: int
+    chat: int | None
+    reply_to: int | None
+    language: str
+    name: str
+    """What it was asked for by: ``input/c1``, or nothing for an album."""
+    created_at: float
+    refused: tuple[tuple[str, str], ...] = ()
+    """Files that did not become jobs: name, and the code of the error."""
+
+    @classmethod
+    def _read(cls, name: str, value: Any) -> Any:
+        if name == "refused":
+            return tuple((str(each[0]), str(each[1])) for each in json.loads(value))
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card(_Record):
+    """One message in a chat that is edited as what it shows goes on."""
+
+    subject: str
+    """What it shows: the id of a job, ``batch:<id>``, ``group:<chat>``, or
+    ``ask:<job>:<admin>``."""
     chat: int
     message: int | None
     """None until it was sent."""

@@ -6,20 +6,20 @@ SQLite and is called directly.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from ulid import ULID
 
 from controller import policy
-from controller.errors import ForeignDatabase, NoSuchJob, NotStored, TooLate
+from controller.errors import NoSuchJob, NotStored, TooLate
 from controller.intake import Intake
 from controller.machine_logs import clean, last_lines, log_path
 from controller.mailbox import Mailbox
 from controller.market import Market
+from controller.memory import Memory
 from controller.places import clip_key, picture_key, preview_key
 from controller.providers.base import Provider
 from controller.quotes import Quotes
@@ -27,12 +27,9 @@ from controller.records import (
     TERMINAL,
     Actor,
     Attempt,
-    Card,
     Estimate,
-    Event,
     Job,
     Machine,
-    Update,
 )
 from controller.settings import Settings
 from controller.states import JobState, MachineState
@@ -43,7 +40,7 @@ from remote_runner.protocol import Task
 _ACTIVE = (JobState.DRAFT, JobState.HELD, JobState.QUEUED, JobState.RUNNING)
 
 
-class Controller:
+class Controller(Memory):
     """One deployment. ``wake`` tells the loops of this process that there is something to do."""
 
     def __init__(
@@ -58,11 +55,11 @@ class Controller:
         clock: Callable[[], float],
         wake: Callable[[], None],
     ) -> None:
+        super().__init__(store)
         self.settings = settings
         self.reconciles = True
         """False in a client: another process runs the loops."""
         self.clock = clock
-        self._store = store
         self._storage = storage
         self._wake = wake
         self._mailbox = Mailbox(storage)
@@ -77,8 +74,6 @@ class Controller:
         """What people call the place that paths name."""
         self.rents = provider.rents
         """Whether machines are rented, and so cost money."""
-        self._news = asyncio.Event()
-        store.on_commit(self._news.set)
 
     # --- a job's life ------------------------------------------------------------------------
 
@@ -322,78 +317,3 @@ class Controller:
             if self._store.attempts.open_on(machine.id) is None:
                 self._store.machines.request_retire(machine.id, "released")
         self._wake()
-
-    # --- the outbox --------------------------------------------------------------------------
-
-    def claim(self, front_end: str) -> None:
-        """Bind the chat's memory to one bot: the ids of another one would mean other messages.
-
-        :class:`ForeignDatabase` where it belongs to another one already.
-        """
-        owner = self._store.claim("front_end", front_end)
-        if owner != front_end:
-            raise ForeignDatabase(owner)
-
-    def newest_event(self) -> int:
-        """Where a follower that does not care for the past begins."""
-        return self._store.events.newest()
-
-    def events_after(self, cursor: int, limit: int = 500) -> list[Event]:
-        return self._store.events.after(cursor, limit)
-
-    async def wait_for_events(self, cursor: int, timeout_s: float) -> bool:
-        """True as soon as there is an event after ``cursor``."""
-        ends_at = asyncio.get_running_loop().time() + timeout_s
-        while self._store.events.newest() <= cursor:
-            left_s = ends_at - asyncio.get_running_loop().time()
-            if left_s <= 0:
-                return False
-            self._news.clear()
-            try:
-                # another process that writes to the same database rings no bell here
-                async with asyncio.timeout(min(left_s, 0.5)):
-                    await self._news.wait()
-            except TimeoutError:
-                continue
-        return True
-
-    def cursor(self, name: str) -> int:
-        return self._store.events.cursor(name)
-
-    def move_cursor(self, name: str, to: int) -> None:
-        self._store.events.move_cursor(name, to)
-
-    # --- a chat's memory ---------------------------------------------------------------------
-
-    def inbox_add(self, updates: Sequence[tuple[int, str]]) -> None:
-        self._store.inbox.add(updates)
-
-    def inbox_offset(self) -> int | None:
-        return self._store.inbox.offset()
-
-    def inbox_pending(self, limit: int = 100) -> list[Update]:
-        return self._store.inbox.pending(limit)
-
-    def inbox_try(self, update_id: int) -> int:
-        return self._store.inbox.count_try(update_id)
-
-    def inbox_untry(self, update_id: int) -> None:
-        self._store.inbox.give_try_back(update_id)
-
-    def inbox_done(self, update_id: int) -> None:
-        self._store.inbox.set_handled(update_id)
-
-    def card(self, job_id: str) -> Card | None:
-        return self._store.cards.get(job_id)
-
-    def cards(self, *, finished: bool = False) -> list[Card]:
-        return self._store.cards.select(finished=finished)
-
-    def save_card(self, card: Card) -> None:
-        self._store.cards.save(card)
-
-    def preference(self, user: int, name: str) -> str | None:
-        return self._store.preferences.get(user, name)
-
-    def set_preference(self, user: int, name: str, value: str) -> None:
-        self._store.preferences.set(user, name, value)

@@ -62,7 +62,9 @@ class Reason(StrEnum):
     """Why an attempt or a job ended, beyond what a runner reports itself."""
 
     USER = "user"  #: cancelled by its owner or an admin
+    DECLINED = "declined"  #: an admin said no to its price or budget
     EXPIRED = "expired"  #: a draft, hold or queue outlived its deadline
+    TOO_LONG = "too_long"  #: the quote is longer than one attempt may run
     TIMEOUT = "timeout"  #: one attempt ran longer than allowed
     SILENT = "silent"  #: no heartbeat
     PULL_TIMEOUT = "pull_timeout"  #: the container image did not come
@@ -89,7 +91,7 @@ AnyReason = Reason | RunnerReason
 
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.DRAFT: frozenset({JobState.HELD, JobState.QUEUED, JobState.CANCELLED}),
-    JobState.HELD: frozenset({JobState.QUEUED, JobState.CANCELLED}),
+    JobState.HELD: frozenset({JobState.DRAFT, JobState.QUEUED, JobState.CANCELLED}),
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.FAILED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(
         {JobState.QUEUED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}

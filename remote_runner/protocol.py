@@ -223,6 +223,13 @@ class Grant:
     """Where a side-by-side clip of the busiest moment (MP4) goes; empty: none is wanted."""
     preview_url: str = ""
     """Where a playable preview of the first segment (MP4) goes while the work goes on."""
+    frame_url: str = ""
+    """Where a before/after picture (PNG) from the first segment goes while the work goes on."""
+    sample_s: float = 0.0
+    """Above 0: only the busiest so many seconds of the source are wanted, to look at."""
+    source_id: str = ""
+    """What storage calls this content: a machine that has it keeps it for the next attempt at it.
+    Empty: it is not kept."""
     weights: dict[str, str] = field(default_factory=dict)
     """URLs by file name of published weights (a mirror), or by an object key that the task names:
     asked before the place of publication."""
@@ -263,6 +270,8 @@ class Status:
     """Segments of the new video that are finished, those of earlier attempts included."""
     preview: bool = False
     """Whether the preview lies at its URL."""
+    frame: bool = False
+    """Whether the picture from the first segment lies at its URL."""
     version: int = VERSION
 
 

@@ -136,7 +136,14 @@ def _bind_card(controller: Controller, job: Job, chat: int, message: int) -> Non
     if controller.card(job.id) is not None:
         return
     controller.save_card(
-        Card(job=job.id, chat=chat, message=message, shown="", finished=False, delivering_at=None)
+        Card(
+            subject=job.id,
+            chat=chat,
+            message=message,
+            shown="",
+            finished=False,
+            delivering_at=None,
+        )
     )
 
 

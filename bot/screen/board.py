@@ -81,7 +81,12 @@ class Board:
         if card is not None or job.chat is None or job.started_at is None:
             return card
         card = Card(
-            job=job.id, chat=job.chat, message=None, shown="", finished=False, delivering_at=None
+            subject=job.id,
+            chat=job.chat,
+            message=None,
+            shown="",
+            finished=False,
+            delivering_at=None,
         )
         self._controller.save_card(card)
         return card

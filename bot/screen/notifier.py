@@ -79,7 +79,7 @@ class Notifier:
                 for chat in self._chats.values():
                     group.create_task(chat.run(bot), name=f"chat {chat.id}")
                 for card in self._controller.cards(finished=False):
-                    self.poke(card.job)
+                    self.poke(card.subject)
                 await self._follow()
         finally:
             self._group = None

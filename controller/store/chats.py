@@ -116,13 +116,21 @@ class Inbox:
 
 
 class Cards:
-    """Which message shows which job."""
+    """Which message shows what."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def get(self, job_id: str) -> Card | None:
-        row = self._db.row("SELECT * FROM cards WHERE job = :job", job=job_id)
+    def get(self, subject: str) -> Card | None:
+        row = self._db.row("SELECT * FROM cards WHERE subject = :subject", subject=subject)
+        return Card.from_row(row) if row else None
+
+    def by_message(self, chat: int, message: int) -> Card | None:
+        """What a message of the bot shows, if it is a card."""
+        row = self._db.row(
+            "SELECT * FROM cards WHERE chat = :chat AND message = :message",
+            chat=chat, message=message,
+        )  # fmt: skip
         return Card.from_row(row) if row else None
 
     def select(self, *, finished: bool) -> list[Card]:
@@ -133,9 +141,9 @@ class Cards:
         with self._db.transaction():
             self._db.run(
                 """INSERT OR REPLACE INTO cards
-                   (job, chat, message, shown, finished, delivering_at)
-                   VALUES (:job, :chat, :message, :shown, :finished, :delivering_at)""",
-                job=card.job, chat=card.chat, message=card.message, shown=card.shown,
+                   (subject, chat, message, shown, finished, delivering_at)
+                   VALUES (:subject, :chat, :message, :shown, :finished, :delivering_at)""",
+                subject=card.subject, chat=card.chat, message=card.message, shown=card.shown,
                 finished=card.finished, delivering_at=card.delivering_at,
             )  # fmt: skip
 

@@ -27,7 +27,8 @@ class Jobs:
             columns = (
                 "id", "request_key", "owner", "chat", "reply_to", "language", "state",
                 "source_key", "source_name", "source_bytes", "source_is_ours", "source_etag",
-                "created_at", "deadline_at", "started_at", "predecessor",
+                "created_at", "deadline_at", "started_at", "predecessor", "batch", "sample_of",
+                "priority",
             )  # fmt: skip
             values = {name: getattr(job, name) for name in columns}
             values |= {"task": to_json(job.task), "facts": to_json(job.facts)}
@@ -285,4 +286,6 @@ class Attempts:
 
 
 def _plain(value: Any) -> Any:
-    return to_json(value) if isinstance(value, (Task, Facts, Result, Status)) else value
+    if isinstance(value, (Task, Facts, Result, Status)):
+        return to_json(value)
+    return json.dumps(value) if isinstance(value, dict) else value

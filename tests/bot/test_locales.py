@@ -28,7 +28,8 @@ class Variables(Visitor):
 
 
 def read(language):
-    resource = FluentParser().parse((LOCALES / language / "bot.ftl").read_text("utf-8"))
+    sources = [path.read_text("utf-8") for path in sorted((LOCALES / language).glob("*.ftl"))]
+    resource = FluentParser().parse("\n".join(sources))
     assert not [entry for entry in resource.body if isinstance(entry, ast.Junk)]
     messages = [entry for entry in resource.body if isinstance(entry, ast.Message)]
     assert len({each.id.name for each in messages}) == len(messages)

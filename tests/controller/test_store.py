@@ -137,10 +137,10 @@ def test_cursors_only_move_forward(store):
 
 async def test_a_card_is_one_per_job(house):
     job = await house.draft()
-    card = Card(job=job.id, chat=1, message=None, shown="", finished=False, delivering_at=None)
+    card = Card(subject=job.id, chat=1, message=None, shown="", finished=False, delivering_at=None)
     house.store.cards.save(card)
     house.store.cards.save(
-        Card(job=job.id, chat=1, message=9, shown="x", finished=True, delivering_at=1.0)
+        Card(subject=job.id, chat=1, message=9, shown="x", finished=True, delivering_at=1.0)
     )
     assert house.store.cards.select(finished=False) == []
     assert house.store.cards.get(job.id).message == 9

@@ -300,6 +300,8 @@ error-internal = Reading the file failed on our side. It was recorded; try again
 ## Why an attempt or a job ended
 
 reason-user = cancelled by a user
+reason-declined = an admin said no
+reason-too_long = longer than one attempt may run
 reason-expired = it waited too long
 reason-timeout = it ran longer than allowed
 reason-silent = the machine went silent
