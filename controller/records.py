@@ -115,7 +115,7 @@ class Job(_Record):
     held_for: AnyReason | None = None
     """What a held job waits for a yes to: price, budget or time."""
     held_data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What would be agreed to, as far as asked: ``usd_per_hour``, ``usd``, ``seconds``, ``gpu``."""
+    """What would be agreed to: ``usd_per_hour``, ``usd``, ``seconds``, ``gpu``, if asked."""
     approved_usd_per_hour: float | None = None
     """A cap for this job alone, in the place of the deployment's."""
     approved_usd: float | None = None
