@@ -3,6 +3,8 @@ import subprocess
 
 import pytest
 
+pytest_plugins = ["tests.secrecy"]
+
 
 @pytest.fixture
 def small_disk(tmp_path):
