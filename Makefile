@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-reference check bench bench-check bench-gpu eval sim sample clean
+.PHONY: help demo test test-all test-reference check bench bench-check bench-gpu eval sim sample pictures clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,6 +28,7 @@ help:
 	@echo "make bench-gpu our engine beside PyTorch and realesrgan on a CUDA device"
 	@echo "make eval      figures of the shipped models, image by image"
 	@echo "make sim SEEDS=A:B  the controller in virtual time, faults chosen by seeds"
+	@echo "make pictures  the pictures of the docs, from the web chat in a headless Chromium"
 	@echo "make clean     remove the environment, caches and the demo (never your data)"
 
 demo: $(READY)
@@ -72,6 +73,10 @@ sim: $(READY)
 
 sample: $(READY)
 	@$(BIN)/python data/samples/make_sample.py
+
+# needs chromium
+pictures: $(READY)
+	@$(BIN)/python docs/make_pictures.py
 
 clean:
 	@rm -rf $(VENV) $(REFERENCE) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -249,6 +249,17 @@ def demo(video: Path | None) -> None:
     sys.exit(_run(run_demo(video, _settings().data_dir)))
 
 
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: 8081, or a free one]")
+@click.option("--open/--no-open", "open_page", default=None, help="Open the page in a browser.")
+def sandbox(port: int | None, open_page: bool | None) -> None:
+    """The bot as a chat in your browser: no account, nothing leaves this computer."""
+    from bot.terminal.sandbox import has_screen, run_sandbox  # noqa: PLC0415 - imports aiogram
+
+    show = has_screen() if open_page is None else open_page
+    _run(_until_signalled(run_sandbox(_settings(), port, open_page=show)))
+
+
 def _task(options: dict[str, Any]) -> Task:
     model = options["model"]
     if options["denoise"] is not None and model == "auto":

@@ -21,7 +21,10 @@ MAX_CAPTION = 1024
 
 @dataclass(slots=True, kw_only=True)
 class Api:
-    """One bot's side of the sandbox; ``started_at`` is UTC epoch seconds."""
+    """One bot's side of the sandbox; ``started_at`` is UTC epoch seconds.
+
+    ``menu_buttons`` are by private chat, 0 for all.
+    """
 
     world: World
     updates: UpdateQueue
@@ -30,6 +33,7 @@ class Api:
     started_at: float
     logged_out: bool = False
     commands: dict[tuple[str, int, int, str], list[Json]] = field(default_factory=dict)
+    menu_buttons: dict[int, Json] = field(default_factory=dict)
     descriptions: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
@@ -101,13 +105,31 @@ def post(api: Api, chat: Chat, params: Params, content: Json) -> Json:
     reply = read_reply(chat, params)
     markup = read_markup(params, private=chat.is_private)
     flags: Json = {"has_protected_content": True} if params.boolean("protect_content") else {}
-    if chat.is_private and params.text("message_effect_id"):
-        flags["effect_id"] = params.text("message_effect_id")
+    effect = read_effect(chat, params)
+    if effect:
+        flags["effect_id"] = effect
     message = api.world.add_message(
         chat, api.world.bot, {**content, **reply, **flags, **inline_part(markup)}
     )
-    api.world.transcript[-1]["silent"] = params.boolean("disable_notification")
+    message.silent = params.boolean("disable_notification")
+    api.world.transcript[-1]["silent"] = message.silent
     return copy.deepcopy(message.raw)
+
+
+def read_effect(chat: Chat, params: Params) -> str:
+    """The id of the effect that a message arrives with, empty for none.
+
+    Raises:
+        ApiError: effects are for private chats, and their ids are numbers.
+    """
+    effect = params.text("message_effect_id") or ""
+    if effect in {"", "0"}:
+        return ""
+    if not chat.is_private:
+        raise bad_request(Text.EFFECT_NOT_HERE)
+    if not effect.isdecimal():
+        raise bad_request(Text.EFFECT_INVALID)
+    return effect
 
 
 def read_reply(chat: Chat, params: Params) -> Json:

@@ -68,6 +68,7 @@ class Message:
     from_bot: bool
     sent_at: float
     deleted: bool = False
+    silent: bool = False
     reactions: list[Json] = field(default_factory=list)
 
     @property
@@ -83,6 +84,7 @@ class Message:
         return {
             "raw": copy.deepcopy(self.raw),
             "from_bot": self.from_bot,
+            "silent": self.silent,
             "reactions": self.reactions,
         }
 
@@ -136,7 +138,7 @@ class World:
     ``transcript`` entries are JSON objects: ``seq``, ``at`` (UTC epoch seconds), ``chat_id``,
     ``by``
     (``bot`` or a user id), ``kind``, and what belongs to the kind (``message_id``, ``text``,
-    ``message`` …).
+    ``message`` …). ``ending`` says why there is no bot any more.
     """
 
     def __init__(self, bot: User, clock: Callable[[], float] = time.time) -> None:
@@ -146,8 +148,14 @@ class World:
         self.queries: dict[str, Query] = {}
         self.transcript: list[Json] = []
         self.changed = Signal()
+        self.ending = ""
         self._clock = clock
         self._offset_s = 0.0
+
+    def end(self, why: str) -> None:
+        """Tell all who look on that the bot is gone, and why."""
+        self.ending = why
+        self.changed.notify()
 
     def now(self) -> float:
         return self._clock() + self._offset_s

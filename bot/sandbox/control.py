@@ -6,15 +6,17 @@ A refused deed answers 409 with ``{"error": …}``, a malformed call 400.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
 from bot.sandbox.api import Api
 from bot.sandbox.chats import Json, User
 from bot.sandbox.errors import ApiError, RefusedError
-from bot.sandbox.files import FileKind
+from bot.sandbox.files import FileKind, StoredFile, is_png
 from bot.sandbox.limits import Fault, FaultKind, Faults, Limiter, Rates
 from bot.sandbox.params import Params, read_params
 from bot.sandbox.people import Attachment, People, Utterance
@@ -125,7 +127,13 @@ class Control:
         wanted = request.query.get("chat_id")
         if wanted is not None:
             entries = [entry for entry in entries if entry["chat_id"] == int(wanted)]
-        return web.json_response({"revision": len(self._world.transcript), "entries": entries})
+        return web.json_response(
+            {
+                "revision": len(self._world.transcript),
+                "entries": entries,
+                "ending": self._world.ending,
+            }
+        )
 
     async def _query(self, request: web.Request) -> web.Response:
         await self._wait_for_news(request, "revision")
@@ -162,7 +170,15 @@ class Control:
         stored = self._api.files.get(request.match_info["file_id"])
         if stored is None:
             raise RefusedError("there is no such file")
-        return web.FileResponse(stored.path)
+        # Foreign bytes at the page's own address: nothing of them may run as a page of it.
+        headers = {
+            "Content-Type": _content_type(stored),
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "X-Content-Type-Options": "nosniff",
+        }
+        if "save" in request.query:
+            headers["Content-Disposition"] = _disposition(stored.file_name or "file")
+        return web.FileResponse(stored.path, headers=headers)
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -186,7 +202,8 @@ class Control:
 
     async def _wait_for_news(self, request: web.Request, name: str) -> None:
         timeout_s = min(float(request.query.get("timeout_s", 0)), MAX_WAIT_S)
-        if timeout_s > 0 and len(self._world.transcript) <= int(request.query.get(name, 0)):
+        seen = int(request.query.get(name, 0))
+        if timeout_s > 0 and not self._world.ending and len(self._world.transcript) <= seen:
             await self._world.changed.wait(timeout_s)
 
 
@@ -212,6 +229,18 @@ async def _deed(request: web.Request) -> tuple[int, int, int, Json]:
     except json.JSONDecodeError:
         raise ValueError("the body is no JSON") from None
     return int(body["chat_id"]), int(body["user_id"]), int(body.get("message_id", 0)), body
+
+
+def _content_type(stored: StoredFile) -> str:
+    """Of pictures and videos their own, so that a browser shows them; else plain bytes."""
+    if stored.kind in {FileKind.PHOTO, FileKind.THUMBNAIL}:
+        return "image/png" if is_png(stored.path) else "image/jpeg"
+    kind = stored.mime_type or ""
+    return kind if re.fullmatch(r"video/[\w.+-]+", kind) else "application/octet-stream"
+
+
+def _disposition(name: str) -> str:
+    return f"attachment; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"
 
 
 def _attachments(media: list[Json], params: Params) -> list[Attachment]:

@@ -187,6 +187,11 @@ def is_mp4(path: Path) -> bool:
         return file.read(8)[4:] == b"ftyp"
 
 
+def is_png(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(PNG_MAGIC)) == PNG_MAGIC
+
+
 def photo_size(upload: Upload) -> tuple[int, int]:
     """Width and height of a PNG or JPEG in pixels.
 

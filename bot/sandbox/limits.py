@@ -23,7 +23,8 @@ class Rules:
 
     ``local_files``: as a server started with ``--local``, which gives and takes absolute paths and
     knows no 20 MB rule. ``privacy``: in groups the bot gets only what is meant for it.
-    ``first_update_id``: a server that starts anew may count on, or from elsewhere.
+    ``first_update_id``, ``first_message_id``: a server that starts anew may count on, or from
+    elsewhere.
     """
 
     max_download_bytes: int = 20 * MIB
@@ -33,6 +34,7 @@ class Rules:
     delete_window_s: float = 48 * 3600
     query_timeout_s: float = 30.0
     first_update_id: int = FIRST_ID
+    first_message_id: int = 1
 
     @property
     def download_bytes(self) -> float:

@@ -100,7 +100,9 @@ def _check_action(button: Json, *, private: bool) -> None:
     if button.get("url") is not None:
         _check_url("inline keyboard button URL", str(button["url"]))
     if button.get("web_app") is not None:
-        _check_web_app(button["web_app"], private=private)
+        if not private:
+            raise bad_request(Text.BUTTON_TYPE)
+        check_web_app("inline keyboard button Web App URL", button["web_app"])
     copied = button.get("copy_text")
     if copied is not None:
         text = copied.get("text", "") if isinstance(copied, dict) else ""
@@ -108,15 +110,17 @@ def _check_action(button: Json, *, private: bool) -> None:
             raise bad_request("BUTTON_COPY_TEXT_INVALID")
 
 
-def _check_web_app(web_app: Any, *, private: bool) -> None:
+def check_web_app(what: str, web_app: Any) -> str:
+    """The address of a Mini App: https, or http on this machine, which Telegram would refuse.
+
+    Raises:
+        ApiError: any other address; ``what`` begins the text.
+    """
     url = str(web_app.get("url", "")) if isinstance(web_app, dict) else ""
-    if not private:
-        raise bad_request(Text.BUTTON_TYPE)
-    if not url.startswith("https://"):
-        raise bad_request(
-            f"inline keyboard button Web App URL '{url}' is invalid: Only HTTPS links are allowed"
-        )
-    _check_url("inline keyboard button Web App URL", url)
+    if not url.startswith(("https://", "http://127.0.0.1:")):
+        raise bad_request(f"{what} '{url}' is invalid: Only HTTPS links are allowed")
+    _check_url(what, url)
+    return url
 
 
 def _check_url(what: str, url: str) -> None:

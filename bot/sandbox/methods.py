@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bot.sandbox import editing, profile, sending
+from bot.sandbox import editing, menu, profile, sending
 from bot.sandbox.api import Api
 from bot.sandbox.chats import Json
 from bot.sandbox.errors import ApiError, bad_request
@@ -87,6 +87,8 @@ METHODS: dict[str, Method] = {
     "setmycommands": Method(profile.set_my_commands),
     "getmycommands": Method(profile.get_my_commands),
     "deletemycommands": Method(profile.delete_my_commands),
+    "setchatmenubutton": Method(menu.set_chat_menu_button),
+    "getchatmenubutton": Method(menu.get_chat_menu_button),
     "setmydescription": Method(profile.set_my_description),
     "setmyshortdescription": Method(profile.set_my_short_description),
     "getchat": Method(profile.get_chat),

@@ -15,6 +15,11 @@ from bot.sandbox.markup import find_button
 from bot.sandbox.params import Upload
 from bot.sandbox.profile import member_json
 
+FORWARDED = frozenset(
+    {"text", "entities", "caption", "caption_entities", "video", "document", "photo"}
+    | {"forward_origin"}
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
@@ -46,13 +51,15 @@ class People:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._world = api.world
+        self._first_message_id = api.rules.first_message_id
 
     def enter(self, user: User) -> Chat:
         """Make a person known (or rename a known one) and return the private chat with the bot."""
         if user.id == self._world.bot.id or user.id <= 0:
             raise RefusedError(f"{user.id} cannot be the id of a person")
         self._world.users[user.id] = user
-        chat = self._world.chats.setdefault(user.id, Chat(id=user.id, type="private"))
+        new = Chat(id=user.id, type="private", next_message_id=self._first_message_id)
+        chat = self._world.chats.setdefault(user.id, new)
         chat.owner = user
         chat.members.setdefault(user.id, "member")
         chat.members.setdefault(self._world.bot.id, "member")
@@ -66,6 +73,7 @@ class People:
             self._world.user(user_id)
         kind = "supergroup" if str(chat_id).startswith("-100") else "group"
         chat = Chat(id=chat_id, type=kind, title=title, started=True)
+        chat.next_message_id = self._first_message_id
         chat.members = {**members, self._world.bot.id: "member"}
         self._world.chats[chat_id] = chat
         return chat
@@ -84,6 +92,17 @@ class People:
             common["media_group_id"] = str(secrets.randbits(53))
         contents = [self._attach(attachment) for attachment in utterance.attachments]
         return [self._deliver(chat, user, content | common) for content in contents]
+
+    def forward(self, chat_id: int, user_id: int, source_id: int, message_id: int) -> Message:
+        """Send a message of chat ``source_id`` on, with who wrote it; an old origin stays."""
+        chat, user = self._place(chat_id, user_id)
+        source, _ = self._place(source_id, user_id)
+        raw = self._find(source, message_id).raw
+        if chat.is_private and chat.blocked:
+            raise RefusedError("the bot is blocked: unblock it first")
+        content = {key: value for key, value in raw.items() if key in FORWARDED}
+        origin = {"type": "user", "date": raw["date"], "sender_user": raw["from"]}
+        return self._deliver(chat, user, _frozen({"forward_origin": origin, **content}))
 
     def edit(self, chat_id: int, user_id: int, message_id: int, text: str) -> Message:
         """Change one's own text or caption."""

@@ -26,6 +26,8 @@ from bot.sandbox.methods import call_method
 from bot.sandbox.params import Params, read_params
 from bot.sandbox.people import People
 from bot.sandbox.updates import UpdateQueue
+from bot.sandbox.web import page_routes
+from bot.sandbox.web.scene import Scene
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,16 @@ class Sandbox:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
+    @property
+    def has_bot(self) -> bool:
+        """True once a bot has asked for updates."""
+        return self._api is not None and self._api.updates.asked_for
+
+    def end(self, why: str) -> None:
+        """Tell all who look on that the bot is gone, and why."""
+        if self._api is not None:
+            self._api.world.end(why)
+
     def driver(self) -> Driver:
         """A client of the driving routes, to be used as ``async with``."""
         return Driver(self.base_url)
@@ -123,12 +135,14 @@ class Sandbox:
         )
 
     def _build_app(self, api: Api) -> web.Application:
-        control = Control(People(api), self._limiter, self._faults, self._calls, api)
+        people = People(api)
+        control = Control(people, self._limiter, self._faults, self._calls, api)
         app = web.Application(middlewares=[_local_only, explain_refusals])
         # The method is everything after the token, so that odd tokens reach the 401 as well.
         app.router.add_route("*", "/bot{token}/{method}", self._serve_method)
         app.router.add_get("/file/bot{token}/{path:.+}", self._serve_file)
         app.router.add_routes(control.routes())
+        app.router.add_routes(page_routes(Scene(people, api, self.token)))
         return app
 
     async def _serve_method(self, request: web.Request) -> web.StreamResponse:

@@ -68,6 +68,11 @@ class UpdateQueue:
         count = limit if 1 <= limit <= MAX_LIMIT else MAX_LIMIT
         return self.pending[:count]
 
+    @property
+    def asked_for(self) -> bool:
+        """True once a bot has asked for updates."""
+        return self._poll > 0
+
     def drop(self) -> None:
         self.pending.clear()
 

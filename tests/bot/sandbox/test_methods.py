@@ -85,6 +85,8 @@ async def test_every_method_answers_what_aiogram_can_parse(bot: Bot, ann: Person
     assert await bot.set_my_commands([BotCommand(command="start", description="Begin")])
     assert (await bot.get_my_commands())[0].command == "start"
     assert await bot.delete_my_commands()
+    assert await bot.set_chat_menu_button()
+    assert (await bot.get_chat_menu_button()).type == "commands"
     assert await bot.set_my_description("long", "ru")
     assert await bot.set_my_short_description("short")
     card = await bot.send_message(ann.id, "card", reply_markup=keyboard())
