@@ -78,6 +78,99 @@ class TooManyJobs(UserError):
     code = "too_many_jobs"
 
 
+class OverBudget(UserError):
+    """This user has spent what one may spend in a day."""
+
+    code = "over_budget"
+
+
+class NoVideos(UserError):
+    """There is no video below this path."""
+
+    code = "no_videos"
+
+
+class TooManyFiles(UserError):
+    """There are more files than one batch may have."""
+
+    code = "too_many_files"
+
+
+class Forbidden(UserError):
+    """Only an administrator may do this."""
+
+    code = "forbidden"
+
+
+class NothingFits(UserError):
+    """No machine on the market would do for this job, whatever it cost."""
+
+    code = "nothing_fits"
+
+
+class PriceRose(UserError):
+    """What would do now costs more than what was shown."""
+
+    code = "price_rose"
+
+
+class MarketSilent(UserError):
+    """The market cannot be asked now, so that nothing can be agreed to."""
+
+    code = "market_silent"
+
+
+class TakesTooLong(UserError):
+    """It would take longer than any machine may be kept."""
+
+    code = "takes_too_long"
+
+
+# --- upload pages ----------------------------------------------------------------------------
+
+
+class UploadGone(UserError):
+    """There is no such upload page, or its time is over."""
+
+    code = "upload_gone"
+
+
+class NotYourUpload(UserError):
+    """Somebody else was offered this upload page, or who asks cannot be told."""
+
+    code = "upload_not_yours"
+
+
+class NotVideoName(UserError):
+    """Neither name nor type of the file are those of a video."""
+
+    code = "not_video_name"
+
+
+class OtherFile(UserError):
+    """Another file is half way: it would have to be dropped."""
+
+    code = "other_file"
+
+
+class BadPart(UserError):
+    """There is no such part, or it is not as large as it should be."""
+
+    code = "bad_part"
+
+
+class UploadIncomplete(UserError):
+    """Not all parts of the file are there."""
+
+    code = "upload_incomplete"
+
+
+class UploadBusy(UserError):
+    """Too many requests at once."""
+
+    code = "upload_busy"
+
+
 # --- settings and start ----------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from controller.mirror import PREFIX, Mirror
 from controller.model_names import Kind, find_kind
 from controller.records import Attempt, Job
 from controller.storage.base import Storage
+from controller.workload import SAMPLE_S
 from remote_runner.protocol import (
     INTERPOLATORS,
     MODELS,
@@ -85,6 +86,8 @@ class Grants:
         storage, prefix = self._storage, places.attempt_prefix(attempt)
         names = (job.id, attempt.number)
 
+        is_sample = job.sample_of is not None
+
         def put(key: str) -> str:
             return storage.url_put(key, until)
 
@@ -104,7 +107,10 @@ class Grants:
             output_parts=parts,
             picture_url=put(places.picture_key(*names)),
             clip_url=put(places.clip_key(*names)),
-            preview_url=put(places.preview_key(*names)),
+            preview_url="" if is_sample else put(places.preview_key(*names)),
+            frame_url="" if is_sample else put(places.frame_key(*names)),
+            sample_s=SAMPLE_S if is_sample else 0.0,
+            source_id=source_id(job),
             status_url=put(f"{prefix}status"),
             log_url=put(f"{prefix}log"),
             result_url=put(f"{prefix}result"),
@@ -116,7 +122,9 @@ class Grants:
                 SegmentUrls(content_url=put(content), manifest_url=put(manifest))
                 for content, manifest in (
                     places.segment_keys(job.id, number, attempt.number)
-                    for number in range(count_segments(job.facts.duration_s, segment_s))
+                    for number in range(
+                        0 if is_sample else count_segments(job.facts.duration_s, segment_s)
+                    )
                 )
             ),
             finished=tuple(
@@ -128,6 +136,14 @@ class Grants:
             weights={name: get(key) for name, key in weights.items()}
             | {each: _locate(each, get) for each in own_weights(job.task)},
         )
+
+
+def source_id(job: Job) -> str:
+    """What tells a machine that two attempts have one source; nothing where the content behind a
+    key may have been changed unseen."""
+    if not (job.source_etag or job.source_is_ours):
+        return ""
+    return f"{job.source_key} {job.source_etag}"
 
 
 def segment_length(duration_s: float, wanted_s: float) -> float:

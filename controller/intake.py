@@ -123,6 +123,29 @@ class Intake:
         )
         return self._add(request, source, task)
 
+    async def accept_received(
+        self, request: Request, *, job_id: str, key: str, name: str, task: Task | None = None
+    ) -> Job:
+        """An object that came for this request and lies in storage: it is ours, like an upload.
+
+        It stays there whatever happens: it is the caller's to remove.
+        """
+        known = self._known(request)
+        if known:
+            return known
+        task = await self._accept_task(request, task)
+        try:
+            entry = await self._storage.stat(key)
+            # what is behind a URL may take longer by its size
+            limits = dataclasses.replace(self._limits(), max_bytes=entry.bytes)
+            facts = await self._probe(await self._storage.media_source(key), limits)
+        except NotStored:
+            raise NoSuchFile(f"nothing at {key}", path=name) from None
+        source = _Source(
+            job_id=job_id, name=name, key=key, facts=facts, is_ours=True, etag=entry.etag
+        )
+        return self._add(request, source, task)
+
     async def stored_videos(self, prefix: str) -> list[str]:
         """Keys of the videos below a prefix as the user names it, or of the one there; sorted."""
         entries = await self._storage.entries(self._storage.parse(prefix.rstrip("/")))
@@ -141,10 +164,14 @@ class Intake:
         await self._weights.require(task)
         return task
 
-    def require_turn(self, owner: int) -> None:
-        """:class:`TooManyJobs` for a chat user who has as many waiting as one may have."""
+    def require_turn(self, owner: int, batch: str | None = None) -> None:
+        """:class:`TooManyJobs` for a chat user who has as many waiting as one may have.
+
+        A batch counts as one, and what comes in with one that waits already needs no other turn.
+        """
         waiting = self._store.jobs.select(states=_WAITING, owner=owner)
-        if owner and len(waiting) >= policy.MAX_ACTIVE_JOBS:
+        turns = {each.batch or each.id for each in waiting if each.sample_of is None} - {batch}
+        if owner and len(turns) >= policy.MAX_ACTIVE_JOBS:
             raise TooManyJobs(limit=policy.MAX_ACTIVE_JOBS)
 
     async def _accept_task(self, request: Request, task: Task | None) -> Task:
@@ -203,13 +230,14 @@ class Intake:
             sha256_by=None,
             result=None,
             cost_usd=0.0,
+            batch=request.batch,
         )
         return self._store.jobs.add(job, "drafted")
 
     def _known(self, request: Request) -> Job | None:
         known = self._store.jobs.by_request(request.key)
         if known is None:
-            self.require_turn(request.owner)
+            self.require_turn(request.owner, request.batch)
         return known
 
     def _limits(self) -> Limits:

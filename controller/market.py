@@ -15,6 +15,7 @@ from controller.images import capabilities, parse_image_cuda
 from controller.providers.base import Need, Offer
 from controller.records import Job
 from controller.settings import Settings
+from controller.terms import money_cap, price_cap, time_limit_s
 from controller.workload import count_operations, memory_gb, output_frames, output_size
 from remote_runner.protocol import Facts, Task
 
@@ -134,16 +135,16 @@ def wish_for(job: Job, settings: Settings, duration_s: float) -> Wish:
     return Wish(
         need=Need(
             disk_gb=float(max(16, round(IMAGE_GB * 3 + in_gb + 2 * out_gb + 2))),
-            max_usd_per_hour=settings.max_price,
+            max_usd_per_hour=price_cap(job, settings),
             min_gpu_ram_gb=0.0 if cpu else memory_gb(job.facts, job.task),
             min_duration_s=duration_s,
         ),
         in_gb=in_gb,
         out_gb=out_gb,
-        max_usd_per_hour=settings.max_price,
+        max_usd_per_hour=price_cap(job, settings),
         cuda=None if cpu else parse_image_cuda(settings.image),
-        max_seconds=settings.job_timeout_s,
-        max_usd=settings.job_budget - job.cost_usd,
+        max_seconds=time_limit_s(job, settings),
+        max_usd=money_cap(job, settings) - job.cost_usd,
     )
 
 

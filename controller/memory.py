@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from controller.errors import ForeignDatabase
-from controller.records import Card, Event, Update
+from controller.records import Card, Event, Job, Update
 from controller.store import Store
 
 
@@ -17,6 +17,11 @@ class Memory:
         self._store = store
         self._news = asyncio.Event()
         store.on_commit(self._news.set)
+
+    def jobs_in(self, chat: int, *, ended_after: float | None = None) -> list[Job]:
+        """Started jobs of a chat that are not of a batch: those that have not ended, or that
+        ended since; in the order in which they were started."""
+        return self._store.jobs.in_chat(chat, ended_after)
 
     def claim(self, front_end: str) -> None:
         """Bind the chat's memory to one bot: the ids of another one would mean other messages.
@@ -87,6 +92,10 @@ class Memory:
 
     def save_card(self, card: Card) -> None:
         self._store.cards.save(card)
+
+    def move_chat(self, old: int, new: int) -> None:
+        """A group became another chat: its jobs, batches and open cards go on there."""
+        self._store.cards.move_chat(old, new)
 
     def preference(self, user: int, name: str) -> str | None:
         return self._store.preferences.get(user, name)

@@ -328,3 +328,10 @@ def m009_links_and_uploads(db: Database) -> None:
             expires_at REAL NOT NULL
         )"""
     )
+
+
+@migrations()
+def m010_batch_intake(db: Database) -> None:
+    """What is known of a batch while its files come in."""
+    db.execute("ALTER TABLE batches ADD COLUMN expected INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE batches ADD COLUMN taken_at REAL")

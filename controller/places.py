@@ -2,7 +2,7 @@
 
 - ``machines/<machine>/{orders,status,boot,second}``
 - ``jobs/<job>/<attempt>/{grant,status,log,result,output,picture,clip.mp4,preview.mp4,frame}``
-- ``jobs/<job>/sample.mp4``
+- ``jobs/<job>/sample.<extension>``
 - ``jobs/<job>/parts/<number of the segment, 5 digits>-<attempt>.{nut,json}``
 """
 
@@ -52,9 +52,9 @@ def frame_key(job_id: str, attempt: int) -> str:
     return f"{_attempt_prefix(job_id, attempt)}frame"
 
 
-def sample_key(job_id: str) -> str:
+def sample_key(job_id: str, extension: str = "mp4") -> str:
     """The result of a sample, which goes with the other leftovers of its job."""
-    return f"{job_prefix(job_id)}sample.mp4"
+    return f"{job_prefix(job_id)}sample.{extension}"
 
 
 def parts_prefix(job_id: str) -> str:

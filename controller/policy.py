@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import PurePosixPath
@@ -11,6 +12,7 @@ from controller.providers.base import InstanceStatus
 from controller.records import Attempt, Estimate, Job, Machine
 from controller.settings import Settings
 from controller.states import MAX_ATTEMPTS, RETRYABLE, AnyReason, Reason
+from controller.terms import LONGEST_ATTEMPT_S
 from controller.workload import count_operations, is_reckoned, output_frames, output_size
 from remote_runner.protocol import BootPhase, Facts, Mode, Task
 from remote_runner.protocol import Reason as RunnerReason
@@ -19,6 +21,8 @@ MAX_ACTIVE_JOBS = 20
 """Jobs that one user may have waiting or running at once."""
 DRAFT_S = 24 * 3600.0
 """How long a plan card waits for Start."""
+HOLD_S = 24 * 3600.0
+"""How long a job waits for somebody's yes."""
 QUEUE_S = 24 * 3600.0
 """How long a job may wait and run before it is given up."""
 BOOT_ALLOWANCE_S = 1500.0
@@ -126,25 +130,46 @@ def work_pixels(facts: Facts) -> int:
     return facts.width * facts.height * facts.frames
 
 
-def allowance_s(expected_s: float, settings: Settings) -> float:
-    """How long one attempt may run: twice what is expected and some, never above the setting."""
-    return min(settings.job_timeout_s, 2 * expected_s + BOOT_ALLOWANCE_S)
+def allowance_s(expected_s: float, limit_s: float) -> float:
+    """How long one attempt may run: twice what is expected and some, never above the limit."""
+    return min(limit_s, 2 * expected_s + BOOT_ALLOWANCE_S)
 
 
-def lifetime_s(settings: Settings) -> float:
+def agreed_limit_s(expected_s: float) -> float:
+    """How long an attempt may run for which somebody says yes to ``expected_s``: a formula may be
+    off by as much. Whole minutes."""
+    return min(LONGEST_ATTEMPT_S, math.ceil(2 * expected_s / 60) * 60.0)
+
+
+def queue_deadline(now: float, approved_s: float | None) -> float:
+    """When a job is given up that is queued now: a long run that was agreed to gets its time."""
+    return now + QUEUE_S + (approved_s or 0.0)
+
+
+def lifetime_s(limit_s: float, settings: Settings) -> float:
     """How long a machine lives at most: its boot, one long job, and the wait for a next one."""
-    return BOOT_ALLOWANCE_S + settings.job_timeout_s + settings.idle_s
+    return BOOT_ALLOWANCE_S + limit_s + settings.idle_s
 
 
-def reservation_usd(usd_per_hour: float, traffic_usd: float, settings: Settings) -> float:
+def reservation_usd(usd_per_hour: float, traffic_usd: float, lifetime_s: float) -> float:
     """What a machine may cost at most: its whole life, and the traffic of its first job."""
-    return usd_per_hour * lifetime_s(settings) / 3600 + traffic_usd
+    return usd_per_hour * lifetime_s / 3600 + traffic_usd
 
 
 def fits_budget(
-    cost_usd: float, settings: Settings, *, spent_usd: float, committed_today_usd: float
+    cost_usd: float,
+    settings: Settings,
+    *,
+    spent_usd: float,
+    committed_today_usd: float,
+    approved_usd: float | None = None,
 ) -> bool:
-    """Whether so much more may be reserved; ``spent_usd`` is what the job has cost before."""
+    """Whether so much more may be reserved; ``spent_usd`` is what the job has cost before.
+
+    What was agreed to for the job alone takes the place of both budgets.
+    """
+    if approved_usd is not None:
+        return spent_usd + cost_usd <= approved_usd
     return (
         spent_usd + cost_usd <= settings.job_budget
         and committed_today_usd + cost_usd <= settings.day_budget

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 
 from controller import market, policy
+from controller.errors import ControllerError, ProviderError, Unclear
 from controller.market import Market, Wish
 from controller.providers.base import Need, Offer, Provider
-from controller.records import Estimate, Job
+from controller.records import Estimate, Job, Machine
 from controller.settings import Settings
 from controller.store import Store
+from controller.terms import ROUNDING_USD, price_cap, time_limit_s
+from controller.workload import output_frames
+from remote_runner.protocol import Task
 
 _KEEP_S = 30.0
 """The provider allows ten searches a minute."""
@@ -18,6 +23,8 @@ _KEEP_NONE_S = 120.0
 _KEEP_WHOLE_S = 900.0
 _TAKEN_S = 120.0
 _DISK_STEP_GB = 20.0
+_ROUGH_S = 60.0
+_MOST_ROUGH = 2000
 
 
 #: A card as it is to be had under most caps, for when the market has not been asked.
@@ -40,23 +47,96 @@ class Quotes:
         self._settings = settings
         self._clock = clock
         self._answers: dict[Need, tuple[float, list[Offer]]] = {}
+        self._asking: dict[Need, asyncio.Lock] = {}
+        self._searches = 0
+        self._refusals: dict[Need, tuple[int, ControllerError]] = {}
+        """Which search was refused, and how."""
+        self._rough: dict[str, tuple[float, Task, Estimate]] = {}
         self._taken: dict[str, float] = {}
         """When others were faster at a physical machine."""
 
     def wish(self, job: Job) -> Wish:
         """What a job asks of a machine; of one's own computer nothing is asked."""
         if not self._provider.rents:
-            need = Need(max_usd_per_hour=self._settings.max_price)
-            return Wish(
-                need=need, in_gb=0, out_gb=0, max_usd_per_hour=self._settings.max_price, cuda=None
-            )
-        wish = market.wish_for(job, self._settings, policy.lifetime_s(self._settings))
+            cap = price_cap(job, self._settings)
+            need = Need(max_usd_per_hour=cap)
+            return Wish(need=need, in_gb=0, out_gb=0, max_usd_per_hour=cap, cuda=None)
+        wish = market.wish_for(job, self._settings, self.lifetime_s(job))
         # jobs of about one size share an answer of the market
         disk_gb = -(-wish.need.disk_gb // _DISK_STEP_GB) * _DISK_STEP_GB
         failed_on = self._store.machines.hosts_of(job.id)
         return dataclasses.replace(
             wish, need=dataclasses.replace(wish.need, disk_gb=disk_gb), avoid=failed_on
         )
+
+    def lifetime_s(self, job: Job) -> float:
+        """How long a machine lives at most that is rented for a job."""
+        return policy.lifetime_s(time_limit_s(job, self._settings), self._settings)
+
+    def suits(self, job: Job, machine: Machine) -> bool:
+        """Whether a machine that was rented for another job will do for this one."""
+        limit_s = time_limit_s(job, self._settings)
+        if self._provider.rents and self.machine_seconds(job, machine)[0] > limit_s:
+            return False
+        ends_at = self._clock() + policy.allowance_s(self.estimate(job).seconds, limit_s)
+        if machine.retire_requested_at is not None or machine.expires_at < ends_at:
+            return False
+        wish = self.wish(job)
+        if machine.usd_per_hour > wish.max_usd_per_hour + ROUNDING_USD:
+            return False  # a higher price was agreed to for another job alone
+        if self.most_usd(job, machine) > wish.max_usd:
+            return False
+        memory = machine.gpu_ram_gb is None or wish.need.min_gpu_ram_gb <= machine.gpu_ram_gb
+        return memory and wish.need.disk_gb <= machine.disk_gb and machine.host not in wish.avoid
+
+    def most_usd(self, job: Job, machine: Machine) -> float:
+        """What the longest run of a job costs on a machine that is up."""
+        longest_s = min(
+            machine.expires_at - self._clock(),
+            policy.BOOT_ALLOWANCE_S + time_limit_s(job, self._settings),
+        )
+        return machine.usd_per_hour * longest_s / 3600 + self.traffic_usd(job, machine)
+
+    def traffic_usd(self, job: Job, machine: Machine) -> float:
+        """What moving a next job's input and result costs on a machine that has its image."""
+        return market.traffic_usd(
+            self.wish(job),
+            usd_per_gb_down=machine.usd_per_gb_down,
+            usd_per_gb_up=machine.usd_per_gb_up,
+            with_image=False,
+        )
+
+    def machine_seconds(self, job: Job, machine: Machine) -> tuple[float, bool]:
+        """How long a job works on a machine that is up, and whether that was measured on one of
+        its kind, on itself by a sample of the job at best."""
+        sampled_s = self._sampled_seconds(job, machine)
+        if sampled_s is not None:
+            return sampled_s, True
+        speed = self._store.speeds.known(policy.work_name(job.task), machine.name)
+        if speed:
+            return policy.work_pixels(job.facts) / speed, True
+        seen = (each for _, offers in self._answers.values() for each in offers)
+        like = next((each for each in seen if each.name == machine.name), _MIDDLING)
+        device = self._settings.runner_device
+        return market.work_seconds(job.facts, job.task, like, device), False
+
+    def _sampled_seconds(self, job: Job, machine: Machine) -> float | None:
+        """The time of the whole at the rate at which this machine made its sample."""
+        sample = self._store.jobs.done_sample(job.id, machine.id)
+        if (
+            sample is None
+            or sample.task != job.task
+            or not (sample.result and sample.result.facts)
+        ):
+            return None
+        frames, seconds = sample.result.facts.frames, sample.result.timings.get("processing", 0.0)
+        if frames <= 0 or seconds <= 0:
+            return None
+        return output_frames(job.facts, job.task) * seconds / frames
+
+    def is_measured(self, job: Job, name: str) -> bool:
+        """Whether this work was measured on machines of this name."""
+        return self._store.speeds.known(policy.work_name(job.task), name) is not None
 
     async def market(self, job: Job, *, whole: bool = False) -> Market:
         """Offers judged for a job, the best first; ``whole`` shows those above the cap as well.
@@ -89,8 +169,19 @@ class Quotes:
         best = self._judge(job, wish, offers or [_MIDDLING]).ranked[0]
         usd = best.usd
         if not offers:
-            usd = (market.START_S + best.seconds) / 3600 * self._settings.max_price
+            usd = (market.START_S + best.seconds) / 3600 * wish.max_usd_per_hour
         return dataclasses.replace(expected, seconds=market.START_S + best.seconds, usd=usd)
+
+    def rough_estimate(self, job: Job) -> Estimate:
+        """As :meth:`estimate`, up to a minute old: for sums over many jobs."""
+        now = self._clock()
+        at, task, expected = self._rough.get(job.id, (float("-inf"), None, None))
+        if expected is None or task != job.task or now - at > _ROUGH_S:
+            if len(self._rough) >= _MOST_ROUGH:
+                self._rough.clear()
+            expected = self.estimate(job)
+            self._rough[job.id] = (now, job.task, expected)
+        return expected
 
     def note_taken(self, host: str) -> None:
         """Somebody else was faster at a physical machine: it is not shown for a while."""
@@ -110,17 +201,40 @@ class Quotes:
             )
         return market.judge(offers, wish, seconds, self._store.bans.active())
 
-    async def _offers(self, need: Need, keep_s: float = 0.0) -> list[Offer]:
+    async def _kept_offers(self, need: Need, keep_s: float, *, after: int) -> list[Offer]:
+        """An answer that is young enough, else a new one; or the refusal that came meanwhile."""
         now = self._clock()
-        at, offers = self._answers.get(need, (0.0, []))
-        if not self._provider.rents or now - at > (
-            keep_s if offers else max(keep_s, _KEEP_NONE_S)
-        ):
+        at, offers = self._answers.get(need, (float("-inf"), []))
+        if now - at <= (keep_s if offers else max(keep_s, _KEEP_NONE_S)):
+            return offers
+        search, refusal = self._refusals.get(need, (0, None))
+        if refusal and search > after:
+            raise refusal
+        self._searches += 1
+        try:
             offers = await self._provider.offers(need)
-            self._answers = {
-                n: kept for n, kept in self._answers.items() if now - kept[0] < _KEEP_WHOLE_S
-            }
-            self._answers[need] = (now, offers)
+        except (ProviderError, Unclear) as error:
+            self._refusals[need] = (self._searches, error)
+            raise
+        self._refusals.pop(need, None)
+        self._answers = {
+            n: kept for n, kept in self._answers.items() if now - kept[0] < _KEEP_WHOLE_S
+        }
+        self._asking = {
+            n: lock for n, lock in self._asking.items() if lock.locked() or n in self._answers
+        }
+        self._answers[need] = (now, offers)
+        return offers
+
+    async def _offers(self, need: Need, keep_s: float = 0.0) -> list[Offer]:
+        if self._provider.rents:
+            before = self._searches
+            # whoever asks meanwhile gets the same answer
+            async with self._asking.setdefault(need, asyncio.Lock()):
+                offers = await self._kept_offers(need, keep_s, after=before)
+        else:
+            offers = await self._provider.offers(need)
+        now = self._clock()
         self._taken = {name: at for name, at in self._taken.items() if now - at < _TAKEN_S}
         ours = {machine.host for machine in self._store.machines.select() if machine.host}
         return [each for each in offers if each.machine_id not in ours | self._taken.keys()]

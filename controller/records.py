@@ -6,8 +6,13 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Self
 
+from controller.outlook import DaySpend as DaySpend  # noqa: PLC0414 - front ends know records
+from controller.outlook import Limit as Limit  # noqa: PLC0414 - front ends know records
+from controller.outlook import PlanQuote as PlanQuote  # noqa: PLC0414 - front ends know records
+from controller.outlook import UserSpend as UserSpend  # noqa: PLC0414 - front ends know records
 from controller.states import AnyReason, AttemptState, JobState, MachineState, parse_reason
 from remote_runner.protocol import Boot, Facts, Phase, Result, Status, Task, from_json
 
@@ -54,6 +59,8 @@ class Request:
     language: str = "en"
     reply_to: int | None = None
     """The chat message that asked."""
+    batch: str | None = None
+    """The batch that it comes in with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +130,7 @@ class Job(_Record):
     approved_s: float | None = None
     """How long one attempt may run, in the place of the deployment's limit."""
     approved_by: int | None = None
-    """Who said yes."""
+    """Who said yes, or no."""
 
     @classmethod
     def _read(cls, name: str, value: Any) -> Any:
@@ -260,7 +267,8 @@ class Event(_Record):
     job: str
     kind: str
     """``drafted``, ``held``, ``queued``, ``assigned``, ``started``, ``phase``, ``retrying``,
-    ``cancelling``, ``done``, ``failed``, ``cancelled``."""
+    ``cancelling``, ``done``, ``failed``, ``cancelled``, ``waiting``, ``approved``, ``declined``
+    (beside ``cancelled``), ``moved`` (in the queue)."""
     data: Mapping[str, Any]
 
     @classmethod
@@ -284,6 +292,10 @@ class Batch(_Record):
     created_at: float
     refused: tuple[tuple[str, str], ...] = ()
     """Files that did not become jobs: name, and the code of the error."""
+    expected: int = 0
+    """How many files are known to belong to it, while they come in."""
+    taken_at: float | None = None
+    """When all of them had come in."""
 
     @classmethod
     def _read(cls, name: str, value: Any) -> Any:
@@ -338,3 +350,39 @@ class Estimate:
     """True where it rests on earlier runs on this kind of machine, false where on a formula."""
     reckoned: bool = False
     """True where a model's cost is not known, and that of the heaviest was taken."""
+
+
+class Role(StrEnum):
+    """What somebody who was let in may do."""
+
+    ADMIN = "admin"
+    USER = "user"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member(_Record):
+    """Somebody who was let in, or shut out, in the chat."""
+
+    user: int
+    role: Role
+    name: str
+    """As they call themselves: untrusted text."""
+    day_budget: float | None
+    """What their jobs may cost a day, UTC, without asking; None sets no limit."""
+    invited_by: int | None
+    added_at: float
+
+    @classmethod
+    def _read(cls, name: str, value: Any) -> Any:
+        return Role(value) if name == "role" else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch(_Record):
+    """Something of the whole deployment that somebody has set."""
+
+    name: str
+    value: str
+    by: int
+    at: float

@@ -11,17 +11,24 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from ulid import ULID
-
 from controller import policy
-from controller.errors import NoSuchJob, NotStored, TooLate
+from controller.approvals import Approvals
+from controller.batches import Batches
+from controller.capabilities import Codes
+from controller.errors import Forbidden, NoSuchJob, NotStored, StorageError, TooLate
 from controller.intake import Intake
+from controller.judging import Judge
+from controller.links import Links
+from controller.listings import Listings
 from controller.machine_logs import clean, last_lines, log_path
 from controller.mailbox import Mailbox
 from controller.market import Market
 from controller.memory import Memory
+from controller.people import People
 from controller.places import clip_key, picture_key, preview_key
+from controller.planning import Plans
 from controller.providers.base import Provider
+from controller.queue import Queue
 from controller.quotes import Quotes
 from controller.records import (
     TERMINAL,
@@ -31,10 +38,15 @@ from controller.records import (
     Job,
     Machine,
 )
+from controller.repeating import Repeats
+from controller.samples import Samples
 from controller.settings import Settings
-from controller.states import JobState, MachineState
+from controller.spending import Spending
+from controller.states import GIVEN_BACK, JobState, MachineState
 from controller.storage.base import Storage
 from controller.store import Store
+from controller.uploads import Uploads
+from controller.vitals import Vitals
 from remote_runner.protocol import Task
 
 _ACTIVE = (JobState.DRAFT, JobState.HELD, JobState.QUEUED, JobState.RUNNING)
@@ -54,6 +66,7 @@ class Controller(Memory):
         intake: Intake,
         clock: Callable[[], float],
         wake: Callable[[], None],
+        vitals: Vitals | None = None,
     ) -> None:
         super().__init__(store)
         self.settings = settings
@@ -66,6 +79,43 @@ class Controller(Memory):
         self._intake = intake
         self._quotes = quotes
         self._provider = provider
+        self.vitals = vitals or Vitals()
+        self.figures = store.figures
+        codes = Codes(settings.data_dir / "web.key")
+        self.links = Links(
+            store=store, storage=storage, settings=settings, codes=codes, clock=clock
+        )
+        self.uploads = Uploads(
+            store=store, storage=storage, settings=settings, intake=intake, codes=codes,
+            clock=clock,
+        )  # fmt: skip
+        self.listings = Listings(store)
+        self.people = People(store=store, clock=clock)
+        self.queue = Queue(store=store, clock=clock, wake=wake)
+        self.spending = Spending(store=store, clock=clock)
+        judge = Judge(
+            store=store, quotes=quotes, settings=settings, spending=self.spending,
+            people=self.people, queue=self.queue, rents=provider.rents,
+        )  # fmt: skip
+        plans = Plans(
+            store=store, quotes=quotes, judge=judge, queue=self.queue, settings=settings,
+            clock=clock, rents=provider.rents,
+        )  # fmt: skip
+        self.plan, self.known_plan = plans.plan, plans.known_plan
+        approvals = Approvals(store=store, judge=judge, find=self.get, clock=clock, wake=wake)
+        self.request_start, self.take_back = approvals.request_start, approvals.take_back
+        self.approve, self.decline = approvals.approve, approvals.decline
+        self.approve_price = approvals.approve_price
+        repeats = Repeats(
+            store=store, intake=intake, approvals=approvals, find=self.get, clock=clock, wake=wake
+        )
+        self.retry, self.redo = repeats.retry, repeats.redo
+        self._samples = Samples(
+            store=store, storage=storage, judge=judge, find=self.get, clock=clock, wake=wake
+        )
+        self.sample, self.newest_sample = self._samples.sample, self._samples.newest_sample
+        self.has_frame, self.frame_file = self._samples.has_frame, self._samples.frame_file
+        self.spent_usd, self.machine_usd = self.spending.job_usd, self.spending.machine_usd
         self.accept_upload = self._intake.accept_upload
         self.accept_stored = self._intake.accept_stored
         self.accept_local = self._intake.accept_local
@@ -74,6 +124,7 @@ class Controller(Memory):
         """What people call the place that paths name."""
         self.rents = provider.rents
         """Whether machines are rented, and so cost money."""
+        self.batches = Batches(store, self, clock=clock, require_turn=intake.require_turn)
 
     # --- a job's life ------------------------------------------------------------------------
 
@@ -135,6 +186,7 @@ class Controller(Memory):
                 started_at=now, deadline_at=now + policy.QUEUE_S,
             )  # fmt: skip
             if moved:
+                self._samples.end(moved)
                 self._wake()
                 return moved
 
@@ -158,6 +210,7 @@ class Controller(Memory):
                     ended_at=now, cancel_requested_at=now, reason="user",
                 )  # fmt: skip
             if changed:
+                self._samples.end(changed)
                 self._wake()
                 return changed
 
@@ -166,27 +219,6 @@ class Controller(Memory):
         job = self.cancel(job_id, by=by)
         if job.source_is_ours and not self._store.jobs.is_source_wanted(job):
             await self._storage.delete(job.source_key)
-
-    def retry(self, job_id: str, *, by: Actor, key: str) -> Job:
-        """A new job with the same input and task as one that was started and has ended."""
-        job = self.get(job_id, by=by)
-        known = self._store.jobs.by_request(key)
-        if known:
-            return known
-        kept = self._store.jobs.is_kept(job.id)
-        if not job.state.is_terminal or job.started_at is None or not kept:
-            raise TooLate
-        self._intake.require_turn(job.owner)
-        now = self.clock()
-        again = dataclasses.replace(
-            job, id=str(ULID()), request_key=key, state=JobState.QUEUED, created_at=now,
-            started_at=now, deadline_at=now + policy.QUEUE_S,
-            # what is done already would only be made the same again
-            predecessor=None if job.state is JobState.DONE else job.id,
-        )  # fmt: skip
-        added = self._store.jobs.add(again, "queued")
-        self._wake()
-        return added
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -201,10 +233,11 @@ class Controller(Memory):
     def jobs(
         self, *, owner: int | None = None, active: bool = False, limit: int = 50, offset: int = 0
     ) -> list[Job]:
-        """Newest first; ``active`` leaves out what has ended."""
+        """Newest first, without samples; ``active`` leaves out what has ended."""
         states = _ACTIVE if active else tuple(JobState)
         return self._store.jobs.select(
-            states=states, owner=owner, limit=limit, offset=offset, newest_first=True
+            states=states, owner=owner, samples=False, limit=limit, offset=offset,
+            newest_first=True,
         )
 
     def attempt(self, job_id: str) -> Attempt | None:
@@ -228,7 +261,7 @@ class Controller(Memory):
 
     def queue_position(self, job: Job) -> int:
         """1 for the job that is next."""
-        return self._store.jobs.position(job)
+        return self.queue.ahead(job) + 1
 
     def result_link(self, job: Job) -> str:
         """Where the result can be fetched; :class:`TooLate` while there is none."""
@@ -289,6 +322,18 @@ class Controller(Memory):
         """What a rented machine printed last, whichever of its jobs it was for; cleaned."""
         return last_lines(log_path(self.settings.logs_dir, machine_id)) if self.rents else []
 
+    async def has_result(self, job: Job) -> bool:
+        """Whether the result of a job that is done is still in storage."""
+        return job.output_key is not None and await self._is_stored(job.output_key)
+
+    async def storage_answers(self) -> bool:
+        """Whether storage can be asked now. Nothing is written."""
+        try:
+            await self._is_stored("health")
+        except StorageError:
+            return False
+        return True
+
     async def _is_stored(self, key: str) -> bool:
         try:
             await self._storage.stat(key)
@@ -306,10 +351,18 @@ class Controller(Memory):
         """What machines have cost since midnight, UTC; those that go on included."""
         return self._store.machines.spent_usd(self.clock() // 86400 * 86400)
 
-    def machine_usd(self, machine: Machine) -> float:
-        """What one machine has cost so far, traffic included."""
-        hours = ((machine.gone_at or self.clock()) - machine.created_at) / 3600
-        return machine.usd_per_hour * hours + machine.traffic_usd
+    def release_machine(self, machine_id: str, *, by: Actor) -> None:
+        """Give a machine back now; a job that it works on gets another attempt, if it has one.
+
+        :class:`TooLate` where it is on its way out already, :class:`Forbidden` for non-admins.
+        """
+        if not by.admin:
+            raise Forbidden
+        machine = self._store.machines.get(machine_id)
+        if machine is None or machine.retire_requested_at is not None or machine.gone_at:
+            raise TooLate
+        self._store.machines.request_retire(machine_id, GIVEN_BACK)
+        self._wake()
 
     def release_idle_machines(self) -> None:
         """Do not wait for a next job: end what is idle now."""

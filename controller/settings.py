@@ -28,6 +28,8 @@ T = TypeVar("T")
 #: and drivers that will do.
 IMAGE = "pytorch/pytorch:2.11.0-cuda12.8-cudnn9-runtime"
 
+BIND = "127.0.0.1:8080"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -60,6 +62,10 @@ class Settings:
     git_ref: str = ""
     webhook_url: str = ""
     webhook_secret: str = field(default="", repr=False)
+    public_url: str = ""
+    """Where people's browsers reach this program's pages; empty where they cannot."""
+    bind: str = BIND
+    """``host:port`` that the pages are served on."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Every secret value, for the log filter; never shown."""
 
@@ -71,6 +77,16 @@ class Settings:
     @property
     def max_input_bytes(self) -> int:
         return int(self.max_input_gb * 1e9)
+
+    @property
+    def bind_address(self) -> tuple[str, int]:
+        host, _, port = self.bind.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def must_serve(self) -> bool:
+        """Whether somebody counts on the pages; else they are left out where the port is taken."""
+        return bool(self.public_url) or self.bind != BIND
 
     @property
     def database(self) -> Path:
@@ -137,6 +153,8 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         **_vast(reader, needed=provider == "vast"),
         **_b2(reader, needed=storage == "s3"),
         **_webhook(reader),
+        "public_url": reader.url("NOXFVR_PUBLIC_URL", ""),
+        "bind": reader.address("NOXFVR_BIND", BIND),
         "image": env.get("NOXFVR_IMAGE", IMAGE),
         "git_url": reader.url("NOXFVR_GIT_URL", ""),
         "git_ref": env.get("NOXFVR_GIT_REF", ""),
@@ -252,6 +270,17 @@ class Reader:
         is_local = parts.hostname in ("127.0.0.1", "localhost", "::1")
         if value and not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
             self.problems.append(f"{name} must be an https URL, not {value!r}")
+        return value
+
+    def address(self, name: str, default: str) -> str:
+        """``host:port``; the host of IPv6 in brackets. Port 0 is any that is free."""
+        value = self.env.get(name, default)
+        host, _, port = value.rpartition(":")
+        bare = host.removeprefix("[").removesuffix("]")
+        is_whole = bare and (":" not in bare or host.startswith("["))
+        if not is_whole or not port.isdecimal() or int(port) > 65535:
+            self.problems.append(f"{name} must be host:port, like {default}, not {value!r}")
+            return default
         return value
 
     def model(self, name: str, default: str, *, may_be_file: bool) -> str:

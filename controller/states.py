@@ -132,6 +132,9 @@ def parse_reason(text: str) -> AnyReason:
     return Reason(text) if text in set(Reason) else RunnerReason(text)
 
 
+#: Why a machine ends that an admin gave back: what it works on is not waited for.
+GIVEN_BACK = "given_back"
+
 #: Attempts that a job gets, the first one included.
 MAX_ATTEMPTS = 3
 

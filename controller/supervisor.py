@@ -8,6 +8,7 @@ import logging
 from typing import Protocol
 
 from controller.errors import ControllerError
+from controller.vitals import Vitals
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +24,11 @@ class Loop(Protocol):
 class Supervisor:
     """Ticks every loop at its own interval, sooner when it is woken."""
 
-    def __init__(self, loops: dict[str, tuple[Loop, float]]) -> None:
+    def __init__(
+        self, loops: dict[str, tuple[Loop, float]], vitals: Vitals | None = None
+    ) -> None:
         self._loops = loops
+        self._vitals = vitals or Vitals()
         self._bells = {name: asyncio.Event() for name in loops}
 
     def wake(self) -> None:
@@ -34,12 +38,14 @@ class Supervisor:
 
     async def run(self) -> None:
         """Until cancelled."""
+        self._vitals.beat("start")
         async with asyncio.TaskGroup() as group:
             for name, (loop, interval_s) in self._loops.items():
                 group.create_task(self._run(name, loop, interval_s), name=name)
 
     async def _run(self, name: str, loop: Loop, interval_s: float) -> None:
         failures = 0
+        self._vitals.beat(f"loop:{name}")
         while True:
             try:
                 await loop.tick()
@@ -50,6 +56,9 @@ class Supervisor:
             except Exception:
                 failures += 1
                 log.exception("%s failed and goes on", name)
+            self._vitals.beat(f"loop:{name}")
+            if failures:
+                self._vitals.count("loop_failures", name)
             wait_s = (
                 min(_LONGEST_BACKOFF_S, interval_s * 2 ** min(failures, 10))
                 if failures

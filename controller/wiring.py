@@ -39,6 +39,7 @@ from controller.storage.folder import FolderStorage
 from controller.storage.s3 import S3Storage
 from controller.store import Store
 from controller.supervisor import Loop, Supervisor
+from controller.web_checkup import examine_page_rule, examine_pages
 
 log = logging.getLogger(__name__)
 
@@ -231,7 +232,7 @@ def _supervisor(context: Context, loops: Loops, *, place: bool) -> Supervisor:
     }
     if place:
         duties["place"] = (loops.place, poll_s)
-    return Supervisor(duties)
+    return Supervisor(duties, context.vitals)
 
 
 async def _remove_partial_uploads(context: Context) -> None:
@@ -249,7 +250,9 @@ async def _remove_partial_uploads(context: Context) -> None:
         return
     for entry in stored:
         job_id = entry.key.split("/")[2]
-        if _is_stray(job_id, context) and not context.store.jobs.exists(job_id):
+        store = context.store
+        wanted = store.jobs.exists(job_id) or store.uploads.is_receiving(job_id)
+        if _is_stray(job_id, context) and not wanted:
             await context.storage.delete(entry.key)
 
 
@@ -276,6 +279,7 @@ def _controller(context: Context, wake: Callable[[], None]) -> Controller:
         ),
         clock=context.clock,
         wake=wake,
+        vitals=context.vitals,
     )
 
 
@@ -313,12 +317,13 @@ async def examine_services(settings: Settings) -> list[Finding]:
     try:
         if isinstance(storage, S3Storage):
             findings += await checkup.examine_bucket(storage, settings)
+            findings += await examine_page_rule(storage, settings)
         findings.append(await checkup.examine_mirror(storage))
     finally:
         await storage.close()
     if settings.webhook_url:
         findings.append(await checkup.examine_webhook(settings))
-    return findings
+    return findings + await examine_pages(settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

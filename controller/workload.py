@@ -12,6 +12,9 @@ from fractions import Fraction
 
 from remote_runner.protocol import Facts, Task
 
+SAMPLE_S = 3.0
+"""How long a sample is, seconds of the source; the whole of a video that is shorter."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Upscaler:

@@ -103,6 +103,9 @@ def _add_process(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how often work is saved (20)",
     )
+    parser.add_argument(
+        "--sample", type=float, default=None, metavar="SECONDS", help="the busiest seconds alone"
+    )
     parser.set_defaults(command=_process)
 
 
@@ -126,14 +129,20 @@ def _process(options: argparse.Namespace) -> int:
         return misuse("; ".join(problems))
     if not 0 < options.segment < math.inf:
         return misuse("a segment is longer than nothing, and ends")
+    if options.sample is not None and not 0 < options.sample < math.inf:
+        return misuse("a sample is longer than nothing, and ends")
     if options.output.is_dir():
         return misuse(f"{options.output} is a folder")
     if code := missing(options.source, parent_of=options.output):
         return code
-    from remote_runner.local import process_locally  # noqa: PLC0415 - slow to import
+    from remote_runner.local import process_locally, sample_locally  # noqa: PLC0415 - slow
     from remote_runner.plan import Equipment  # noqa: PLC0415
 
     equipment = Equipment(device=options.device, engine=Engine(options.engine), allow_paths=True)
+    if options.sample is not None:
+        return sample_locally(
+            options.source, options.output, task, equipment=equipment, seconds=options.sample
+        )
     return process_locally(
         options.source,
         options.output,

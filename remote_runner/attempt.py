@@ -17,10 +17,12 @@ from remote_runner import transfer
 from remote_runner.errors import Cancelled, MachineError, RunnerError, from_os_error
 from remote_runner.protocol import MARKER, Grant, Outcome, Phase, Reason, Result, to_json
 from remote_runner.report import Reporter, say
-from remote_runner.safekeeping import GRACE_S, GrantStore
+from remote_runner.safekeeping import GRACE_S, GrantStore, Sight
+from remote_runner.shelf import Shelf
 
 if TYPE_CHECKING:
     from remote_runner.pipeline import Progress, Report
+    from remote_runner.plan import Equipment
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ class Attempt:
     reporter: Reporter
     why_stop: Callable[[], str | None]
     """The reason for which the attempt must end early, none as long as it may go on."""
+    shelf: Shelf | None = None
+    """Where the source stays for the next attempt; none: nowhere."""
     timings: dict[str, float] = field(default_factory=dict)
     store: GrantStore | None = None
     """Finished segments, from when there is work on them."""
@@ -53,7 +57,8 @@ class Attempt:
 
 
 def carry_out(attempt: Attempt) -> Result:
-    """Do the work and write its result; nothing is left on this machine afterwards."""
+    """Do the work and write its result; afterwards nothing is left on this machine but the source,
+    where it is to be kept."""
     grant = attempt.grant
     attempt.reporter.aim(grant.status_url, grant.log_url, grant.job, grant.attempt)
     attempt.reporter.enter(Phase.STARTING)
@@ -61,6 +66,8 @@ def carry_out(attempt: Attempt) -> Result:
         result = _result(attempt)
     finally:
         shutil.rmtree(attempt.folder, ignore_errors=True)
+        if attempt.shelf is not None:
+            attempt.shelf.tidy()
         gc.collect()  # a failure holds the frames of its threads, and so memory of the card
     if result.reason is not None or result.outcome is Outcome.CANCELLED:
         log.warning("%s: %s %s", result.outcome, result.reason or "", result.detail)
@@ -137,7 +144,7 @@ def _work(attempt: Attempt) -> Result:
     attempt.check()
     attempt.folder.mkdir(parents=True, exist_ok=True)
     source = _fetch(attempt)
-    report = _process(attempt, source)
+    report, source = _process(attempt, source)
     notes, clip_bytes = _upload(attempt, source, report)
     notes = [*report.notes, *notes]
     if attempt.grant.device == "auto":
@@ -175,6 +182,11 @@ def _fetch(attempt: Attempt) -> Path:
         return local
     attempt.reporter.enter(Phase.FETCHING)
     started = time.monotonic()
+    if attempt.shelf is not None:
+        if kept := attempt.shelf.find(grant.source_id, grant.source_bytes):
+            attempt.reporter.note("The source is still here")
+            return kept
+        attempt.shelf.clear()
     path = attempt.folder / "source"
     transfer.fetch(grant.source_url, path, lambda _: attempt.check(), check=attempt.check)
     size = path.stat().st_size
@@ -183,23 +195,47 @@ def _fetch(attempt: Attempt) -> Path:
             Reason.TRANSFER_FAILED, f"the source has {size} bytes, not {grant.source_bytes}"
         )
     attempt.timings["fetch"] = round(time.monotonic() - started, 3)
-    return path
+    return path if attempt.shelf is None else attempt.shelf.keep(grant.source_id, path)
 
 
-def _process(attempt: Attempt, source: Path) -> Report:
+def _process(attempt: Attempt, source: Path) -> tuple[Report, Path]:
+    """What came of it, and what it was made of: the source or, for a sample, its excerpt."""
     # Imported here: orders can be followed and cancelled before PyTorch is loaded.
     from remote_runner.devices import choose_device, describe_device, free_memory  # noqa: PLC0415
-    from remote_runner.pipeline import process  # noqa: PLC0415
     from remote_runner.plan import Equipment  # noqa: PLC0415
 
     device = choose_device(attempt.grant.device)
     attempt.reporter.use(describe_device(device), lambda: free_memory(device))
     attempt.check()
+    equipment = Equipment(device=str(device), weights=attempt.grant.weights)
+    if attempt.grant.sample_s > 0:
+        return _process_sample(attempt, source, equipment)
+    return _process_all(attempt, source, equipment), source
+
+
+def _process_sample(attempt: Attempt, source: Path, equipment: Equipment) -> tuple[Report, Path]:
+    from remote_runner.sampling import process_sample  # noqa: PLC0415
+
+    return process_sample(
+        source,
+        attempt.folder / "output.video",
+        attempt.grant.task,
+        attempt.grant.sample_s,
+        folder=attempt.folder,
+        equipment=equipment,
+        progress=lambda progress: _follow(attempt, progress),
+        should_stop=attempt.should_stop,
+    )
+
+
+def _process_all(attempt: Attempt, source: Path, equipment: Equipment) -> Report:
+    from remote_runner.pipeline import process  # noqa: PLC0415
+
     store = attempt.store = GrantStore(
         attempt.grant,
         attempt.folder / "segments",
         attempt.check,
-        attempt.reporter.show_preview,
+        _sights(attempt, source),
     )
     grace_s = GRACE_S
     try:
@@ -207,7 +243,7 @@ def _process(attempt: Attempt, source: Path) -> Report:
             source,
             attempt.folder / "output.video",
             attempt.grant.task,
-            equipment=Equipment(device=str(device), weights=attempt.grant.weights),
+            equipment=equipment,
             progress=lambda progress: _follow(attempt, progress),
             should_stop=attempt.should_stop,
             store=store,
@@ -217,6 +253,27 @@ def _process(attempt: Attempt, source: Path) -> Report:
     finally:
         store.close(grace_s)
     return report
+
+
+def _sights(attempt: Attempt, source: Path) -> list[Sight]:
+    """What is shown of the first segment while the work goes on, the quickest first."""
+
+    def draw_frame(segment: Path, target: Path, should_stop: Callable[[], bool]) -> None:
+        from remote_runner.video.picture import draw_frame  # noqa: PLC0415 - slow to import
+
+        draw_frame(source, segment, target, should_stop=should_stop)
+
+    def make_preview(segment: Path, target: Path, should_stop: Callable[[], bool]) -> None:
+        from remote_runner.video.preview import make_preview  # noqa: PLC0415 - slow to import
+
+        make_preview(segment, target, should_stop=should_stop)
+
+    grant, reporter = attempt.grant, attempt.reporter
+    every = [
+        Sight("frame.png", grant.frame_url, draw_frame, reporter.show_frame),
+        Sight("preview.mp4", grant.preview_url, make_preview, reporter.show_preview),
+    ]
+    return [each for each in every if each.url]
 
 
 def _follow(attempt: Attempt, progress: Progress) -> None:

@@ -46,6 +46,7 @@ NOTES = frozenset(
         # how it was done
         "device_chosen",
         "model_fallback",
+        "sample",
     }
 )
 

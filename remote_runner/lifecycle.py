@@ -18,6 +18,7 @@ from remote_runner.errors import RunnerError
 from remote_runner.orders import OrdersFeed
 from remote_runner.protocol import GREETING, Grant, Orders, Phase, ProtocolError, from_json
 from remote_runner.report import Reporter, log_to
+from remote_runner.shelf import Shelf
 from remote_runner.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Lifecycle:
         self, orders_url: str, work_dir: Path, reporter: Reporter, watchdog: Watchdog
     ) -> None:
         self._work_dir = work_dir
+        self._shelf = Shelf(work_dir / "kept")
         self._reporter = reporter
         self._terminated = threading.Event()
         self._finished: set[tuple[str | None, int | None]] = set()
@@ -146,7 +148,9 @@ class Lifecycle:
             return
         folder = self._work_dir / f"attempt-{grant.attempt}"
         self._result_tries = 0
-        self._attempt = Attempt(grant, folder, self._reporter, lambda: self._why_stop(key))
+        self._attempt = Attempt(
+            grant, folder, self._reporter, lambda: self._why_stop(key), self._shelf
+        )
         carry_out(self._attempt)
         self._attempt = None
         self._finished.add(key)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +16,7 @@ from remote_runner.pipeline import Progress, Report, process
 from remote_runner.plan import Equipment
 from remote_runner.protocol import Phase, Task
 from remote_runner.report import Reporter, log_to, say
+from remote_runner.sampling import process_sample, work_folder
 from remote_runner.segments import FolderStore
 
 #: How long the work may take to wind up after a signal.
@@ -22,6 +24,30 @@ GRACE_S = 8.0
 
 _CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "mkv"}
 _EXIT_USAGE = 2
+
+
+def sample_locally(
+    source: Path, output: Path, task: Task, *, equipment: Equipment, seconds: float
+) -> int:
+    """Carry out a task on the busiest seconds of a file; everything else as
+    :func:`process_locally` has it, but that nothing is saved on the way."""
+    with work_folder(output) as folder, _follow_signals() as (stop, reporter):
+        try:
+            report, _ = process_sample(
+                source,
+                output,
+                task,
+                seconds,
+                folder=Path(folder),
+                equipment=equipment,
+                container=_CONTAINERS.get(output.suffix.lower()),
+                progress=_follower(reporter),
+                should_stop=stop.came,
+            )
+        except Cancelled:
+            return _cancelled(stop)
+    _tell(report)
+    return 0
 
 
 def process_locally(
@@ -45,28 +71,23 @@ def process_locally(
             return _EXIT_USAGE
         if fresh:
             store.forget()
-        stop = _Signals()
-        reporter = Reporter()
-        log_to(reporter)
-        try:
-            report = process(
-                source,
-                output,
-                task,
-                equipment=equipment,
-                container=_CONTAINERS.get(output.suffix.lower()),
-                progress=_follower(reporter),
-                should_stop=stop.came,
-                store=store,
-                segment_s=segment_s,
-            )
-        except Cancelled:
-            print("cancelled", file=sys.stderr)  # noqa: T201
-            return 128 + stop.number
-        finally:
-            stop.close()
-            reporter.close()
-            store.remove_if_empty()
+        with _follow_signals() as (stop, reporter):
+            try:
+                report = process(
+                    source,
+                    output,
+                    task,
+                    equipment=equipment,
+                    container=_CONTAINERS.get(output.suffix.lower()),
+                    progress=_follower(reporter),
+                    should_stop=stop.came,
+                    store=store,
+                    segment_s=segment_s,
+                )
+            except Cancelled:
+                return _cancelled(stop)
+            finally:
+                store.remove_if_empty()
         store.remove()
     _tell(report)
     return 0
@@ -100,6 +121,23 @@ class _Signals:
 
     def _end(self) -> None:
         os._exit(128 + self.number)
+
+
+@contextlib.contextmanager
+def _follow_signals() -> Iterator[tuple[_Signals, Reporter]]:
+    stop = _Signals()
+    reporter = Reporter()
+    log_to(reporter)
+    try:
+        yield stop, reporter
+    finally:
+        stop.close()
+        reporter.close()
+
+
+def _cancelled(stop: _Signals) -> int:
+    print("cancelled", file=sys.stderr)  # noqa: T201
+    return 128 + stop.number
 
 
 def _follower(reporter: Reporter) -> Callable[[Progress], None]:

@@ -31,6 +31,7 @@ from remote_runner.segments import (
     recipe_of,
     sha256_of,
 )
+from remote_runner.speed import Speed
 from remote_runner.video.decode import Picture
 from remote_runner.video.join import Piece, join
 from remote_runner.video.mux import Output
@@ -123,6 +124,7 @@ def make_segments(
     plan = product.plan
     plan.decoder.should_stop = should_stop
     begin = _resume(product)
+    speed = Speed()
     if begin is not None or not product.finished:
         pictures: Belt[Picture] = Belt(QUEUE)
         frames: Belt[Timed] = Belt(QUEUE)
@@ -132,7 +134,7 @@ def make_segments(
         try:
             _share_processors(plan)
             with torch.inference_mode(), own_stream(plan.device):
-                _run_networks(product, begin, pictures, frames, progress, should_stop)
+                _run_networks(product, begin, pictures, frames, progress, should_stop, speed)
         except BaseException as error:  # raised again once the threads have ended
             failure = error
         frames.close(failure)
@@ -143,6 +145,10 @@ def make_segments(
         _raise_first(decoding.failure, encoding.failure, failure)
         plan.decoded = plan.renderer.pictures
     plan.timings["process"] = time.monotonic() - started
+    # what the whole video would take: speeds are learned from it, so that neither a warm-up nor
+    # what an earlier run had finished may count
+    if (whole_s := speed.seconds_for(product.frames)) is not None:
+        plan.timings["processing"] = whole_s
 
 
 def join_segments(
@@ -221,6 +227,7 @@ def _run_networks(  # noqa: PLR0917 - one call, right above
     frames: Belt[Timed],
     progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
+    speed: Speed,
 ) -> None:
     plan, resumed = product.plan, product.frames
     rendered = plan.renderer.render(
@@ -231,6 +238,7 @@ def _run_networks(  # noqa: PLR0917 - one call, right above
     )
     for done, timed in enumerate(rendered, resumed + 1):
         frames.put(timed)
+        speed.note()
         if should_stop():
             raise Cancelled
         progress(

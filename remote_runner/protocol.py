@@ -317,5 +317,6 @@ class Result:
     peak_memory: int | None = None
     """Most memory in use on the card, bytes."""
     timings: dict[str, float] = field(default_factory=dict)
-    """Seconds per phase."""
+    """Seconds per phase. ``processing`` is what all frames of the video would take at the speed
+    that was reached: without the warm-up, and as if no earlier attempt had finished any."""
     version: int = VERSION

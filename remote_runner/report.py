@@ -109,6 +109,7 @@ class Reporter:
                 eta_s=None,
                 segments=0,
                 preview=False,
+                frame=False,
             )
             self._pace = Pace()
             self._sent = 0
@@ -149,6 +150,12 @@ class Reporter:
         """The preview lies at its URL now."""
         with self._lock:
             self._status = replace(self._status, preview=True)
+        self._wake.set()
+
+    def show_frame(self) -> None:
+        """The picture from the first segment lies at its URL now."""
+        with self._lock:
+            self._status = replace(self._status, frame=True)
         self._wake.set()
 
     def tell(self, line: str) -> None:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from remote_runner import transfer
@@ -39,6 +40,18 @@ class _Stopped(Exception):
     """The attempt ends: nothing more is uploaded."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Something to look at, made of the first segment while the work goes on."""
+
+    name: str
+    url: str
+    draw: Callable[[Path, Path, Callable[[], bool]], None]
+    """From the segment into a file, until it is asked to stop."""
+    told: Callable[[], None]
+    """Called when it lies at its URL."""
+
+
 class GrantStore:
     """The segments of one grant; see :class:`remote_runner.segments.SegmentStore`.
 
@@ -50,13 +63,13 @@ class GrantStore:
         grant: Grant,
         folder: Path,
         check: Callable[[], None],
-        on_preview: Callable[[], None] = lambda: None,
+        sights: Sequence[Sight] = (),
     ) -> None:
-        """``check`` raises when the attempt must end; ``on_preview`` is told of the preview."""
+        """``check`` raises when the attempt must end; ``sights`` are made of the first segment."""
         self._grant = grant
         self._local = FolderStore(folder)
         self._check = check
-        self._on_preview = on_preview
+        self._sights = tuple(sights)
         self._in_storage = grant.finished
         self._finished: dict[int, FinishedSegment] = {}
         self._waiting: deque[Manifest] = deque()
@@ -91,7 +104,7 @@ class GrantStore:
                     break
         self.safe = good
         if good:
-            self._preview(manifests[0])
+            self._show(manifests[0])
         return good
 
     def path(self, number: int) -> Path:
@@ -102,7 +115,7 @@ class GrantStore:
 
     def keep(self, manifest: Manifest) -> None:
         self._local.keep(manifest)
-        self._preview(manifest)
+        self._show(manifest)
         with self._changed:
             self._waiting.append(manifest)
             self._changed.notify_all()
@@ -171,8 +184,8 @@ class GrantStore:
             return False
         return True
 
-    def _preview(self, manifest: Manifest) -> None:
-        if self._grant.preview_url and manifest.number == 0:
+    def _show(self, manifest: Manifest) -> None:
+        if self._sights and manifest.number == 0:
             with self._changed:
                 self._first = manifest
                 self._changed.notify_all()
@@ -184,7 +197,8 @@ class GrantStore:
             with self._changed:
                 first, self._first = self._first, None
             if first is not None:
-                self._make_preview(first)
+                for sight in self._sights:
+                    self._make(sight, first)
             tried = 0
             while self._waiting and not self._is_over():
                 manifest = self._waiting[0]
@@ -237,19 +251,17 @@ class GrantStore:
         self._failed.discard(manifest.number)
         return True
 
-    def _make_preview(self, manifest: Manifest) -> None:
-        """Nothing about a preview may fail the work, nor delay its end."""
-        target = self.path(manifest.number).with_name("preview.mp4")
+    def _make(self, sight: Sight, manifest: Manifest) -> None:
+        """Nothing about it may fail the work, nor delay its end."""
+        target = self.path(manifest.number).with_name(sight.name)
         try:
-            from remote_runner.video.preview import make_preview  # noqa: PLC0415 - slow to import
-
-            make_preview(self.path(manifest.number), target, should_stop=self._is_over)
-            transfer.put_file(self._grant.preview_url, target, self._go_on, check=self._go_on)
+            sight.draw(self.path(manifest.number), target, self._is_over)
+            transfer.put_file(sight.url, target, self._go_on, check=self._go_on)
         except (_Stopped, Cancelled):
             return
         except Exception as error:  # the work goes on
-            log.warning("no preview: %s", error)
+            log.warning("no %s: %s", sight.name, error)
             return
         finally:
             target.unlink(missing_ok=True)
-        self._on_preview()
+        sight.told()

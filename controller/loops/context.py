@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller import policy
 from controller.mailbox import Mailbox
@@ -15,6 +15,7 @@ from controller.settings import Settings
 from controller.states import AnyReason, AttemptState, JobState, MachineState, Reason
 from controller.storage.base import Storage
 from controller.store import Store
+from controller.vitals import Vitals
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Context:
     quotes: Quotes
     settings: Settings
     clock: Callable[[], float]
+    vitals: Vitals = field(default_factory=Vitals)
 
     @property
     def idle_orders_s(self) -> float:

@@ -23,11 +23,12 @@ async def write_grant(context: Context, machine: Machine, job: Job, attempt: Att
 def find_lots(context: Context, job: Job, attempt: Attempt) -> list[Lot]:
     """Of earlier attempts at the job and at those that it repeats, the newest job first.
 
-    Back to the last one whose result was wrong: what that rested on is not trusted.
+    Back to the last one whose result was wrong: what that rested on is not trusted. A sample
+    saves none.
     """
     lots: list[Lot] = []
     before = attempt.number
-    current: Job | None = job
+    current: Job | None = job if job.sample_of is None else None
     while current is not None and len(lots) < _MOST_JOBS:
         ended = [
             each for each in context.store.attempts.of_job(current.id) if each.number < before

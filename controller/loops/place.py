@@ -18,9 +18,12 @@ from controller.errors import (
 )
 from controller.loops.context import Context, end_attempt
 from controller.loops.granting import write_grant
-from controller.loops.renting import Rent, assign, job_traffic_usd
+from controller.loops.renting import Rent, assign
+from controller.loops.sampling import end_orphans
+from controller.queue import PAUSED
 from controller.records import Attempt, Job, Machine
 from controller.states import AttemptState, MachineState, Reason
+from controller.terms import price_cap
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +66,10 @@ class Place:
     async def tick(self) -> int:
         """How many jobs found a machine."""
         placed = rents = 0
+        end_orphans(self._context)
         for job in self._context.store.jobs.queue():
+            if self._context.store.switches.get(PAUSED):
+                break
             if await self._place_on_warm(job):
                 placed += 1
             elif rents < _RENTS_A_TICK and self._has_room() and self._may_rent():
@@ -78,9 +84,9 @@ class Place:
     async def _place_on_warm(self, job: Job) -> bool:
         context = self._context
         for machine in context.store.machines.select([MachineState.READY]):
-            if not self._suits(job, machine):
+            if not context.quotes.suits(job, machine):
                 continue
-            traffic_usd = job_traffic_usd(context, job, machine)
+            traffic_usd = context.quotes.traffic_usd(job, machine)
             if not self._fits_budget(job, traffic_usd):
                 continue
             try:
@@ -95,16 +101,6 @@ class Place:
             await self._give_orders(busy, *assigned)
             return True
         return False
-
-    def _suits(self, job: Job, machine: Machine) -> bool:
-        """Whether a machine that was rented for another job will do for this one."""
-        context = self._context
-        wish = context.quotes.wish(job)
-        ends_at = context.clock() + self._allowance_s(job)
-        if machine.retire_requested_at is not None or machine.expires_at < ends_at:
-            return False
-        memory = machine.gpu_ram_gb is None or wish.need.min_gpu_ram_gb <= machine.gpu_ram_gb
-        return memory and wish.need.disk_gb <= machine.disk_gb and machine.host not in wish.avoid
 
     def _has_room(self) -> bool:
         machines = self._context.store.machines.select()
@@ -125,7 +121,7 @@ class Place:
                 self._wait(job, Reason.REFUSED, str(error))
             return Outcome.NOTHING_NOW
         if market.best is None:
-            self._wait(job, Reason.NO_OFFER, market.explain(context.settings.max_price))
+            self._wait(job, Reason.NO_OFFER, market.explain(price_cap(job, context.settings)))
             return Outcome.NOT_THIS_JOB
         offer = market.best.offer
         machine = self._rent.new_machine(offer, job)
@@ -180,6 +176,7 @@ class Place:
             self._context.settings,
             spent_usd=job.cost_usd,
             committed_today_usd=self._context.store.machines.committed_usd(midnight),
+            approved_usd=job.approved_usd,
         )
 
     def _wait(self, job: Job, reason: Reason, detail: str) -> None:
@@ -227,7 +224,3 @@ class Place:
             self._context.store.machines.move(
                 machine, to, absences=0, absent_since=None, **columns
             )
-
-    def _allowance_s(self, job: Job) -> float:
-        expected = self._context.quotes.estimate(job)
-        return policy.allowance_s(expected.seconds, self._context.settings)

@@ -10,6 +10,7 @@ from ulid import ULID
 
 from controller.errors import ControllerError
 from controller.loops.context import Context
+from controller.loops.sweep import sweep_uploads
 from controller.places import job_prefix, machine_prefix
 from controller.records import Job
 from controller.states import JobState, MachineState, Reason
@@ -42,7 +43,7 @@ class Prune:
         ended = self._expire()
         removed = await self._remove_strays() + await self._remove_jobs()
         await self._remove_machines()
-        removed += await self._abort_uploads()
+        removed += await self._abort_uploads() + await sweep_uploads(self._context)
         self._remove_files()
         forgotten = self._context.store.inbox.forget(self._context.clock() - _KEEP_UPDATES_S)
         return ended + removed + forgotten

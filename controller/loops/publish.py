@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from controller import policy
 from controller.errors import BadVideo, NotStored
 from controller.loops.context import Context, cost_usd, free_machine
-from controller.places import output_key
+from controller.places import output_key, sample_key
 from controller.probe import Limits, Prober, probe
 from controller.records import Attempt, Job, Machine
 from controller.states import AttemptState, JobState
-from controller.workload import output_frames, output_size
+from controller.workload import SAMPLE_S, output_frames, output_size
 from remote_runner.protocol import CONTAINERS, Facts, Result
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 2
 """Probes of results, each a process, at one time."""
+_ROUNDING_S = 0.002
+"""Of times in milliseconds."""
+_RATE_SLACK = 0.02
 _EXTENSIONS = frozenset(CONTAINERS) - {"auto"}
 
 
@@ -38,42 +42,44 @@ class Publisher:
 
     async def publish(self, job: Job, attempt: Attempt, result: Result) -> str | None:
         """Publish, or say what is wrong with the result; None as well where it came too late."""
-        complaint, hashed_by = await self._check(job, attempt, result)
-        if complaint:
-            return complaint
+        look = await self._check(job, attempt, result)
+        if look.complaint:
+            return look.complaint
         final_key = policy.output_key(job, result.extension)
+        if job.sample_of is not None:
+            final_key = sample_key(job.id, result.extension)
         if self._is_wanted(attempt):
             self._context.store.jobs.claim_output(job.id, final_key)
             await self._context.storage.copy(output_key(attempt), final_key)
-            if self._commit(job, attempt, result, final_key, hashed_by):
+            if self._commit(job, attempt, result, final_key, look):
                 return None
         # the name holds the job's id: whatever is there is this job's unpublished copy
         await self._withdraw(job, final_key)
         return None
 
-    async def _check(self, job: Job, attempt: Attempt, result: Result) -> tuple[str | None, str]:
+    async def _check(self, job: Job, attempt: Attempt, result: Result) -> _Look:
         storage, key = self._context.storage, output_key(attempt)
         if result.extension not in _EXTENSIONS:
-            return f"a result is never a .{result.extension[:8]}", ""
+            return _Look(f"a result is never a .{result.extension[:8]}")
         failed = [check.name for check in result.checks if not check.passed]
         if failed or not result.checks:
-            return f"the gate did not pass: {', '.join(failed) or 'no checks'}", ""
+            return _Look(f"the gate did not pass: {', '.join(failed) or 'no checks'}")
         try:
             await self._context.mailbox.finish_output(attempt, result.bytes)
             entry = await storage.stat(key)
         except NotStored:
-            return "there is no output of the size that was reported", ""
+            return _Look("there is no output of the size that was reported")
         if entry.bytes != result.bytes:
-            return f"{entry.bytes} bytes stored, {result.bytes} reported", ""
+            return _Look(f"{entry.bytes} bytes stored, {result.bytes} reported")
         digest = await storage.sha256(key)
         if digest is not None and digest != result.sha256:
-            return "the hash is not the one reported", ""
+            return _Look("the hash is not the one reported")
         if result.sha256 is None:
-            return "no hash was reported", ""
-        complaint = await self._check_content(job, result, key)
-        return complaint, "controller" if digest else "runner"
+            return _Look("no hash was reported")
+        look = await self._check_content(job, result, key)
+        return replace(look, hashed_by="controller" if digest else "runner")
 
-    async def _check_content(self, job: Job, result: Result, key: str) -> str | None:
+    async def _check_content(self, job: Job, result: Result, key: str) -> _Look:
         limits = Limits(
             max_bytes=result.bytes,
             max_seconds=job.facts.duration_s + 60,
@@ -84,11 +90,13 @@ class Publisher:
                 source = await self._context.storage.media_source(key)
                 found = await self._probe(source, limits)
         except BadVideo as error:
-            return f"the output cannot be read: {error}"
-        return mismatch(job, found) or missing_streams(job, found, result)
+            return _Look(f"the output cannot be read: {error}")
+        if job.sample_of is not None:
+            return _Look(sample_mismatch(job, found), found)
+        return _Look(mismatch(job, found) or missing_streams(job, found, result), found)
 
     def _commit(
-        self, job: Job, attempt: Attempt, result: Result, final_key: str, hashed_by: str
+        self, job: Job, attempt: Attempt, result: Result, final_key: str, look: _Look
     ) -> bool:
         store, now = self._context.store, self._context.clock()
         with store.transaction():
@@ -101,11 +109,11 @@ class Publisher:
             store.jobs.move(
                 current, JobState.DONE, event="done", data={"number": attempt.number},
                 ended_at=now, output_key=final_key, output_bytes=result.bytes,
-                output_sha256=result.sha256, sha256_by=hashed_by, result=result,
+                output_sha256=result.sha256, sha256_by=look.hashed_by, result=result,
                 cost_usd=current.cost_usd + cost_usd(machine, newest, now),
             )  # fmt: skip
             free_machine(self._context, machine)
-            self._learn(job, machine, result)
+            self._learn(job, machine, result, look)
         log.info("Job %s is done: %s", job.id, final_key)
         return True
 
@@ -121,13 +129,25 @@ class Publisher:
         if self._context.store.jobs.get(job.id).output_key != final_key:
             await self._context.storage.delete(final_key)
 
-    def _learn(self, job: Job, machine: Machine, result: Result) -> None:
+    def _learn(self, job: Job, machine: Machine, result: Result, look: _Look) -> None:
         seconds = result.timings.get("processing", 0.0)
         # offers are named as the provider names them, and a host does not choose its name
         device = machine.name if self._context.provider.rents else result.device
         if seconds > 0 and device:
-            speed = policy.work_pixels(job.facts) / seconds
+            share = 1.0
+            if job.sample_of is not None and look.found is not None:
+                share = look.found.frames / output_frames(job.facts, job.task)
+            speed = policy.work_pixels(job.facts) * share / seconds
             self._context.store.speeds.learn(device, policy.work_name(job.task), speed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What came of a look at an output."""
+
+    complaint: str | None
+    found: Facts | None = None
+    hashed_by: str = ""
 
 
 def missing_streams(job: Job, found: Facts, result: Result) -> str | None:
@@ -146,12 +166,9 @@ def missing_streams(job: Job, found: Facts, result: Result) -> str | None:
 
 def mismatch(job: Job, found: Facts) -> str | None:
     """How an output differs from what the job asked for; None where it does not."""
-    width, height = output_size(job.facts, job.task)
-    if abs(found.width - width) > 1 or abs(found.height - height) > 1:
-        return f"{found.width}x{found.height} is not {width}x{height}"
-    source_fps = Fraction(job.facts.fps)
-    target_fps = job.task.target_fps(source_fps)
-    frame_s = float(1 / min(source_fps, target_fps))
+    if complaint := wrong_size(job, found):
+        return complaint
+    frame_s = _longest_frame_s(job)
     if abs(found.duration_s - job.facts.duration_s) > frame_s + 0.001:
         return f"{found.duration_s:.3f} s is not {job.facts.duration_s:.3f} s"
     expected = output_frames(job.facts, job.task)
@@ -160,3 +177,33 @@ def mismatch(job: Job, found: Facts) -> str | None:
     if abs(found.frames - expected) > slack:
         return f"{found.frames} frames are not {expected}"
     return None
+
+
+def sample_mismatch(job: Job, found: Facts) -> str | None:
+    """As :func:`mismatch`, for some seconds of the source: what else it holds was not promised."""
+    if complaint := wrong_size(job, found):
+        return complaint
+    frame_s = _longest_frame_s(job)
+    longest_s = min(SAMPLE_S, job.facts.duration_s)
+    if not 0 < found.duration_s <= longest_s + frame_s + _ROUNDING_S:
+        return f"{found.duration_s:.3f} s is no sample of {longest_s:.3f} s"
+    if found.bit_depth < job.facts.bit_depth:
+        return f"{found.bit_depth} bit are not {job.facts.bit_depth}"
+    expected = found.duration_s * output_frames(job.facts, job.task) / job.facts.duration_s
+    # where the rate varies, it may be anything for a while
+    if not job.facts.vfr and abs(found.frames - expected) > 2 + expected * _RATE_SLACK:
+        return f"{found.frames} frames are not {expected:.0f}"
+    return None
+
+
+def wrong_size(job: Job, found: Facts) -> str | None:
+    """How an output's picture is not of the size that the job asked for."""
+    width, height = output_size(job.facts, job.task)
+    if abs(found.width - width) > 1 or abs(found.height - height) > 1:
+        return f"{found.width}x{found.height} is not {width}x{height}"
+    return None
+
+
+def _longest_frame_s(job: Job) -> float:
+    source_fps = Fraction(job.facts.fps)
+    return float(1 / min(source_fps, job.task.target_fps(source_fps)))

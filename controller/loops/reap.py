@@ -17,8 +17,10 @@ from controller.errors import ControllerError, ProviderError, Unclear
 from controller.labels import Label
 from controller.loops.context import Context, end_attempt
 from controller.providers.base import Instance, InstanceStatus
+from controller.queue import DRAINED
 from controller.records import Attempt, Machine
-from controller.states import AttemptState, MachineState, Reason
+from controller.states import GIVEN_BACK, AttemptState, MachineState, Reason
+from controller.terms import ROUNDING_USD
 from remote_runner.protocol import ProtocolError
 
 log = logging.getLogger(__name__)
@@ -29,8 +31,6 @@ _KNOWN_S = 120.0
 """How old a listing may be to rent by it, beside three of its intervals."""
 _LAST_LOOK_S = 600.0
 _DESTROY_S = 120.0
-_ROUNDING_USD = 0.0005
-"""Prices of offers and of instances differ by so much for no reason."""
 _PROOF = 2
 """Complete listings without a machine that prove it gone."""
 
@@ -60,6 +60,7 @@ class Reap:
             log.warning("The listing of machines is not known: %s", error)
             return 0
         self._known_at = context.clock()
+        context.vitals.beat("listing")
         by_label: dict[str, list[Instance]] = defaultdict(list)
         for instance in instances:
             by_label[instance.label].append(instance)
@@ -127,11 +128,21 @@ class Reap:
         elif self._is_overpriced(machine):
             detail = f"${machine.usd_per_hour:.3f}/hr is more than the cap"
             await self._lose(machine, Reason.OVERPRICED, detail)
-        elif machine.idle_since and now >= machine.idle_since + self._context.settings.idle_s:
-            self._context.store.machines.request_retire(machine.id, "idle")
+        elif machine.retire_reason == GIVEN_BACK:
+            await self._lose(machine, Reason.STOPPED, "an admin gave the machine back")
+        elif machine.idle_since:
+            if now >= machine.idle_since + self._context.settings.idle_s:
+                self._context.store.machines.request_retire(machine.id, "idle")
+            elif self._context.store.switches.get(DRAINED):
+                self._context.store.machines.request_retire(machine.id, DRAINED)
 
     def _is_overpriced(self, machine: Machine) -> bool:
-        return machine.usd_per_hour > self._context.settings.max_price + _ROUNDING_USD
+        cap = self._context.settings.max_price
+        if machine.usd_per_hour <= cap + ROUNDING_USD:
+            return False
+        # for one of the jobs that it worked on, more may have been agreed to
+        agreed = self._context.store.machines.agreed_usd_per_hour(machine.id)
+        return machine.usd_per_hour > max(cap, agreed) + ROUNDING_USD
 
     def _is_absent(self, machine: Machine) -> bool:
         # a listing may lag behind a create call
@@ -273,7 +284,7 @@ def _news(machine: Machine, instance: Instance, now: float) -> dict[str, Any]:
     if machine.running_at is None and instance.status is InstanceStatus.RUNNING:
         changes["running_at"] = now
     billed = instance.usd_per_hour
-    if billed is not None and billed > machine.usd_per_hour + _ROUNDING_USD:
+    if billed is not None and billed > machine.usd_per_hour + ROUNDING_USD:
         # the ledger and the reservation follow what is billed, not what was offered
         share = billed / machine.usd_per_hour if machine.usd_per_hour else 1.0
         changes |= {"usd_per_hour": billed, "reserved_usd": machine.reserved_usd * share}

@@ -14,6 +14,7 @@ from controller.loops.context import Context
 from controller.providers.base import Launch, Need, Offer
 from controller.records import Attempt, Job, Machine
 from controller.states import JobState, MachineState
+from controller.terms import time_limit_s
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ class Rent:
         context = self._context
         now = context.clock()
         machine_id = str(ULID())
-        expires_at = now + policy.lifetime_s(context.settings)
+        lifetime_s = context.quotes.lifetime_s(job)
+        expires_at = now + lifetime_s
         wish = context.quotes.wish(job)
         traffic_usd = market.traffic_usd(
             wish,
@@ -57,7 +59,7 @@ class Rent:
             usd_per_gb_down=offer.usd_per_gb_down,
             usd_per_gb_up=offer.usd_per_gb_up,
             traffic_usd=traffic_usd,
-            reserved_usd=policy.reservation_usd(offer.usd_per_hour, traffic_usd, context.settings),
+            reserved_usd=policy.reservation_usd(offer.usd_per_hour, traffic_usd, lifetime_s),
             created_at=now,
             expires_at=expires_at,
             booted_at=None,
@@ -153,16 +155,6 @@ def assign(
         context.store.machines.add(machine)
     deadline_at = min(
         machine.expires_at,
-        context.clock() + policy.BOOT_ALLOWANCE_S + context.settings.job_timeout_s,
+        context.clock() + policy.BOOT_ALLOWANCE_S + time_limit_s(job, context.settings),
     )
     return moved, context.store.attempts.add(moved, machine.id, deadline_at, traffic_usd)
-
-
-def job_traffic_usd(context: Context, job: Job, machine: Machine) -> float:
-    """What moving a next job's input and result costs on a machine that has its image."""
-    return market.traffic_usd(
-        context.quotes.wish(job),
-        usd_per_gb_down=machine.usd_per_gb_down,
-        usd_per_gb_up=machine.usd_per_gb_up,
-        with_image=False,
-    )

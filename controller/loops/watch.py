@@ -12,6 +12,7 @@ from controller.loops.granting import write_grant
 from controller.loops.publish import Publisher
 from controller.records import Attempt, Job, Machine
 from controller.states import AnyReason, AttemptState, MachineState, Reason
+from controller.terms import time_limit_s
 from remote_runner.protocol import Outcome, Phase, ProtocolError, Result, Status
 from remote_runner.protocol import Reason as RunnerReason
 
@@ -241,7 +242,7 @@ class Watch:
             self._give_up(attempt, Reason.TIMEOUT, "the attempt ran out of time")
             return True
         ran_s = now - attempt.started_at if attempt.started_at else 0.0
-        if ran_s > self._context.settings.job_timeout_s:
+        if ran_s > time_limit_s(job, self._context.settings):
             self._give_up(attempt, Reason.TIMEOUT, "the attempt ran longer than allowed")
             return True
         return False

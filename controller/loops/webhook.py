@@ -64,6 +64,8 @@ class Webhook:
     async def _send(self, event: Event) -> bool | None:
         """Whether it was accepted; None where it is to be tried again."""
         job = self._store.jobs.get(event.job)
+        if job.sample_of is not None:
+            return False  # it belongs to a chat
         body = json.dumps(self._message(job, event), ensure_ascii=False).encode()
         try:
             status = await self._post(event.id, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,35 @@ class Storage(Protocol):
     async def abort_uploads(self, prefix: str, older_than_s: float) -> int:
         """Drop what was uploaded in parts below a prefix and never finished; how many."""
 
+    async def open_parts(self, key: str, part_bytes: int) -> str:
+        """An id for an object that comes in parts of ``part_bytes``, the last one shorter.
+
+        Called again for the same key it goes on with what is open.
+        """
+
+    def part_url(self, key: str, upload: str, number: int, expires_at: float) -> str | None:
+        """Where a browser may put a part, 1 or more; None where only :meth:`write_part` does."""
+
+    async def parts_there(self, key: str, upload: str) -> dict[int, int]:
+        """Bytes of each part that is stored; of those of a whole object too, while it is open."""
+
+    async def write_part(
+        self, key: str, upload: str, number: int, stream: AsyncIterator[bytes], size: int
+    ) -> None:
+        """A part as it comes; nothing is kept of one that is not ``size`` bytes.
+
+        One writer a part at a time. :class:`~controller.errors.NotStored` where nothing is open.
+        """
+
+    async def complete_parts(self, key: str, upload: str, size: int) -> None:
+        """Make the object of its parts, once they are ``size`` bytes in all. Idempotent.
+
+        :class:`~controller.errors.NotStored` where they are not.
+        """
+
+    async def abort_parts(self, key: str, upload: str) -> None:
+        """Drop the parts. Idempotent."""
+
     async def close(self) -> None:
         """Drop connections."""
 
@@ -87,5 +117,12 @@ class Storage(Protocol):
 
     def url_put(self, key: str, expires_at: float) -> str: ...
 
-    def link(self, key: str) -> str:
-        """For people: made from our own keys, never from what a machine said."""
+    def link(self, key: str, *, lasts_s: float | None = None, name: str = "") -> str:
+        """For people: made from our own keys, never from what a machine said.
+
+        Good for days where ``lasts_s`` does not say otherwise; saved under ``name``, else the
+        key's own.
+        """
+
+    def file_path(self, key: str) -> Path | None:
+        """Where an object is a file here; None where objects are elsewhere."""

@@ -15,6 +15,7 @@ from ulid import ULID
 
 from controller.errors import BadPath, NotStored, StorageError, StorageFull, TooLarge
 from controller.storage.base import Entry
+from controller.storage.folder_parts import PARTS_FOLDER, FolderParts
 from controller.storage.keys import check_key
 
 
@@ -27,6 +28,7 @@ class FolderStorage:
         self._root = root.absolute()
         self._reserve_bytes = reserve_bytes
         self._root.mkdir(parents=True, exist_ok=True)
+        self._parts = FolderParts(self._root / PARTS_FOLDER)
 
     def parse(self, path: str) -> str:
         if path.startswith("b2://"):
@@ -101,6 +103,31 @@ class FolderStorage:
     async def abort_uploads(self, prefix: str, older_than_s: float) -> int:
         return 0
 
+    async def open_parts(self, key: str, part_bytes: int) -> str:
+        with _translated(key):
+            return await asyncio.to_thread(self._parts.open, key, part_bytes)
+
+    def part_url(self, key: str, upload: str, number: int, expires_at: float) -> str | None:
+        return None
+
+    async def parts_there(self, key: str, upload: str) -> dict[int, int]:
+        with _translated(key):
+            return await asyncio.to_thread(self._parts.stored, upload)
+
+    async def write_part(
+        self, key: str, upload: str, number: int, stream: AsyncIterator[bytes], size: int
+    ) -> None:
+        with _translated(key):
+            await self._parts.write(upload, number, stream, size)
+
+    async def complete_parts(self, key: str, upload: str, size: int) -> None:
+        with _translated(key):
+            await asyncio.to_thread(self._parts.complete, upload, size, self._path(key))
+
+    async def abort_parts(self, key: str, upload: str) -> None:
+        with _translated(key):
+            await asyncio.to_thread(self._parts.abort, upload)
+
     async def close(self) -> None:
         pass  # there is nothing to drop
 
@@ -117,11 +144,16 @@ class FolderStorage:
     def url_put(self, key: str, expires_at: float) -> str:
         return self._path(key).as_uri()
 
-    def link(self, key: str) -> str:
+    def link(self, key: str, *, lasts_s: float | None = None, name: str = "") -> str:
         return self._path(key).as_uri()
+
+    def file_path(self, key: str) -> Path | None:
+        return self._path(key)
 
     def _path(self, key: str) -> Path:
         path = self._root / key
+        if key.partition("/")[0] == PARTS_FOLDER:
+            raise BadPath(f"{key[:60]!r} is no storage path")
         # a link inside the folder may lead out of it
         if not path.resolve().is_relative_to(self._root.resolve()):
             raise BadPath(f"{key!r} leads out of the storage")
@@ -135,6 +167,8 @@ class FolderStorage:
             if path.is_file() and path.resolve().is_relative_to(self._root.resolve()):
                 status = path.stat()
                 key = path.relative_to(self._root).as_posix()
+                if key.startswith(f"{PARTS_FOLDER}/"):
+                    continue
                 entries.append(_entry(key, status))
         return entries
 

@@ -30,14 +30,15 @@ class Presigner:
 
     def parts(self, key: str, upload: str, count: int, lasts_s: float) -> tuple[str, ...]:
         """For the parts 1 to ``count`` of an upload that is open."""
-        return tuple(
-            self._sign("PUT", key, lasts_s, {"partNumber": str(number), "uploadId": upload})
-            for number in range(1, count + 1)
-        )
+        return tuple(self.part(key, upload, number, lasts_s) for number in range(1, count + 1))
 
-    def download(self, key: str, lasts_s: float) -> str:
+    def part(self, key: str, upload: str, number: int, lasts_s: float) -> str:
+        query = {"partNumber": str(number), "uploadId": upload}
+        return self._sign("PUT", key, lasts_s, query)
+
+    def download(self, key: str, lasts_s: float, name: str = "") -> str:
         """For a browser, which saves the object under its own name (RFC 6266, RFC 8187)."""
-        name = key.rpartition("/")[2]
+        name = name or key.rpartition("/")[2]
         plain = "".join(each if each.isascii() and each not in '"\\%' else "_" for each in name)
         disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"

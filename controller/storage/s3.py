@@ -21,6 +21,7 @@ from controller.storage.presign import Presigner
 from controller.storage.s3_bucket import Bucket, plain_etag
 from controller.storage.s3_download import hash_object, local_copy
 from controller.storage.s3_parts import Parts
+from controller.storage.s3_relay import put_stream
 
 _SCHEMES = ("b2", "s3")
 #: As many parts as one upload of a machine may have: 64 × 5 GiB.
@@ -179,6 +180,27 @@ class S3Storage:
     async def abort_uploads(self, prefix: str, older_than_s: float) -> int:
         return await self._parts.abort(prefix, self._clock() - older_than_s)
 
+    async def open_parts(self, key: str, part_bytes: int) -> str:
+        return await self._parts.open(key)
+
+    def part_url(self, key: str, upload: str, number: int, expires_at: float) -> str | None:
+        return self._presigner.part(key, upload, number, expires_at - self._clock())
+
+    async def parts_there(self, key: str, upload: str) -> dict[int, int]:
+        return await self._parts.stored(key, upload)
+
+    async def write_part(
+        self, key: str, upload: str, number: int, stream: AsyncIterator[bytes], size: int
+    ) -> None:
+        url = self._presigner.part(key, upload, number, _PROBE_S)
+        await put_stream(url, key, stream, size)
+
+    async def complete_parts(self, key: str, upload: str, size: int) -> None:
+        await self._parts.finish(key, size)
+
+    async def abort_parts(self, key: str, upload: str) -> None:
+        await self._parts.drop(key)
+
     async def close(self) -> None:
         await self._bucket.close()
 
@@ -190,9 +212,12 @@ class S3Storage:
         """As :meth:`url_get`."""
         return self._presigner.put(key, expires_at - self._clock())
 
-    def link(self, key: str) -> str:
-        """For six days."""
-        return self._presigner.download(key, _LINK_S)
+    def link(self, key: str, *, lasts_s: float | None = None, name: str = "") -> str:
+        """For six days, where ``lasts_s`` does not say otherwise."""
+        return self._presigner.download(key, lasts_s or _LINK_S, name)
+
+    def file_path(self, key: str) -> Path | None:
+        return None
 
     async def check_access(self) -> None:
         """List, write, read and delete a small object; :class:`StorageError` says what fails."""
@@ -210,6 +235,10 @@ class S3Storage:
     async def cors_allows_download(self) -> bool | None:
         """Whether a web page may read objects; None where we may not ask."""
         return await s3_checks.cors_allows_download(self._bucket)
+
+    async def cors_allows_upload(self, origin: str) -> bool | None:
+        """Whether pages of an origin may put parts; None where we may not ask."""
+        return await s3_checks.cors_allows_upload(self._bucket, origin)
 
     async def _delete_versions(self, what: str, versions: list[dict[str, str]]) -> None:
         for start in range(0, len(versions), s3_bucket.PAGE):

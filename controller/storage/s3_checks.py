@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ulid import ULID
@@ -52,6 +53,18 @@ async def cors_allows_download(bucket: Bucket) -> bool | None:
     if answer is None:
         return None
     return any("GET" in rule.get("AllowedMethods", []) for rule in answer.get("CORSRules", []))
+
+
+async def cors_allows_upload(bucket: Bucket, origin: str) -> bool | None:
+    answer = await _configuration(bucket, "get_bucket_cors")
+    if answer is None:
+        return None
+    return any(
+        "PUT" in rule.get("AllowedMethods", [])
+        # one star at most stands for anything (S3: CORSRule)
+        and any(fnmatchcase(origin, each) for each in rule.get("AllowedOrigins", []))
+        for rule in answer.get("CORSRules", [])
+    )
 
 
 async def _configuration(bucket: Bucket, operation: str) -> Any:

@@ -52,6 +52,16 @@ class Parts:
         for upload in ids:
             await self._abort(key, upload)
 
+    async def stored(self, key: str, upload: str) -> dict[int, int]:
+        """Bytes of each part of an upload."""
+        return {each["PartNumber"]: each["Size"] for each in await self._listed(key, upload)}
+
+    async def drop(self, key: str) -> None:
+        """End every upload of exactly this key."""
+        for each in await self._open_below(key):
+            if each["Key"] == key:
+                await self._abort(key, each["UploadId"])
+
     async def abort(self, prefix: str, before: float = math.inf) -> int:
         """Drop uploads below a prefix that were opened before a time; how many."""
         old = [

@@ -12,10 +12,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from controller.store.batches import Batches
 from controller.store.chats import Cards, Events, Inbox, Preferences
 from controller.store.database import Database
 from controller.store.jobs import Attempts, Jobs
+from controller.store.listings import Listings
 from controller.store.machines import Bans, Machines, Speeds
+from controller.store.people import Invites, Members, Switches
+from controller.store.spending import Spending
+from controller.store.web import Figures, Links, Uploads
 
 __all__ = ["Store"]
 
@@ -27,6 +32,7 @@ class Store:
         self._db = Database(path, clock=clock)
         self.jobs = Jobs(self._db)
         self.attempts = Attempts(self._db)
+        self.listings = Listings(self._db)
         self.machines = Machines(self._db)
         self.speeds = Speeds(self._db)
         self.bans = Bans(self._db)
@@ -34,6 +40,14 @@ class Store:
         self.inbox = Inbox(self._db)
         self.cards = Cards(self._db)
         self.preferences = Preferences(self._db)
+        self.members = Members(self._db)
+        self.invites = Invites(self._db)
+        self.switches = Switches(self._db)
+        self.spending = Spending(self._db)
+        self.uploads = Uploads(self._db)
+        self.links = Links(self._db)
+        self.figures = Figures(self._db)
+        self.batches = Batches(self._db)
 
     def transaction(self) -> AbstractContextManager[None]:
         return self._db.transaction()

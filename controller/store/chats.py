@@ -147,6 +147,21 @@ class Cards:
                 finished=card.finished, delivering_at=card.delivering_at,
             )  # fmt: skip
 
+    def move_chat(self, old: int, new: int) -> None:
+        """A chat has another number now, and its messages none: what is shown there goes on."""
+        with self._db.transaction():
+            self._db.run(
+                """UPDATE cards SET chat = :new, message = NULL
+                   WHERE chat = :old AND finished = 0 AND subject NOT LIKE 'group:%'""",
+                old=old, new=new,
+            )  # fmt: skip
+            self._db.run("DELETE FROM cards WHERE subject = :name", name=f"group:{old}")
+            for table in ("jobs", "batches"):
+                self._db.run(
+                    f"UPDATE {table} SET chat = :new, reply_to = NULL WHERE chat = :old",
+                    old=old, new=new,
+                )  # fmt: skip
+
 
 class Preferences:
     """What a user chose before."""

@@ -11,6 +11,8 @@ from controller.states import ATTEMPT_MOVES, JOB_MOVES, AttemptState, JobState
 from controller.store.database import Database
 from remote_runner.protocol import Facts, Result, Status, Task, to_json
 
+_QUEUE_ORDER = "priority DESC, started_at, id"
+
 
 class Jobs:
     """Reads and moves jobs; each move writes its event in the same transaction."""
@@ -28,9 +30,10 @@ class Jobs:
                 "id", "request_key", "owner", "chat", "reply_to", "language", "state",
                 "source_key", "source_name", "source_bytes", "source_is_ours", "source_etag",
                 "created_at", "deadline_at", "started_at", "predecessor", "batch", "sample_of",
-                "priority",
+                "priority", "held_for", "held_data", "approved_usd_per_hour", "approved_usd",
+                "approved_s", "approved_by",
             )  # fmt: skip
-            values = {name: getattr(job, name) for name in columns}
+            values = {name: _plain(getattr(job, name)) for name in columns}
             values |= {"task": to_json(job.task), "facts": to_json(job.facts)}
             names = ", ".join(values)
             self._db.run(
@@ -54,7 +57,7 @@ class Jobs:
         """Finished jobs on the same input content, newest first."""
         rows = self._db.rows(
             """SELECT * FROM jobs WHERE source_etag = :etag AND source_etag != ''
-               AND state = 'done' ORDER BY ended_at DESC LIMIT 100""",
+               AND state = 'done' AND sample_of IS NULL ORDER BY ended_at DESC LIMIT 100""",
             etag=etag,
         )
         return [Job.from_row(row) for row in rows]
@@ -72,6 +75,7 @@ class Jobs:
         *,
         states: Collection[JobState] = tuple(JobState),
         owner: int | None = None,
+        samples: bool = True,
         limit: int = 1000,
         offset: int = 0,
         newest_first: bool = False,
@@ -81,8 +85,25 @@ class Jobs:
             f"""SELECT * FROM jobs
                 WHERE state IN (SELECT value FROM json_each(:states))
                   AND (:owner IS NULL OR owner = :owner)
+                  AND (:samples OR sample_of IS NULL)
                 ORDER BY created_at {order}, id {order} LIMIT :limit OFFSET :offset""",
-            states=json.dumps(list(states)), owner=owner, limit=limit, offset=offset,
+            states=json.dumps(list(states)), owner=owner, samples=samples, limit=limit,
+            offset=offset,
+        )  # fmt: skip
+        return [Job.from_row(row) for row in rows]
+
+    def in_chat(self, chat: int, ended_after: float | None) -> list[Job]:
+        """Started jobs of a chat, neither of a batch nor samples, oldest start first.
+
+        Those that have not ended, or those that have, since ``ended_after``.
+        """
+        rows = self._db.rows(
+            """SELECT * FROM jobs WHERE chat = :chat AND batch IS NULL AND sample_of IS NULL
+                 AND started_at IS NOT NULL
+                 AND CASE WHEN :after IS NULL THEN state IN ('held', 'queued', 'running')
+                     ELSE ended_at > :after END
+               ORDER BY started_at, id LIMIT 500""",
+            chat=chat, after=ended_after,
         )  # fmt: skip
         return [Job.from_row(row) for row in rows]
 
@@ -129,20 +150,66 @@ class Jobs:
             at=self._db.clock(), job=job_id, kind=kind, data=json.dumps(data or {}),
         )  # fmt: skip
 
+    def samples_of(self, draft_id: str) -> list[Job]:
+        """All samples of a draft, oldest first."""
+        rows = self._db.rows(
+            "SELECT * FROM jobs WHERE sample_of = :draft ORDER BY created_at, id", draft=draft_id
+        )
+        return [Job.from_row(row) for row in rows]
+
+    def left_by_drafts(self) -> list[str]:
+        """Ids of jobs that are drafts no more and whose samples go on."""
+        rows = self._db.rows(
+            """SELECT DISTINCT draft.id FROM jobs AS sample
+               JOIN jobs AS draft ON draft.id = sample.sample_of
+               WHERE sample.state IN ('queued', 'running') AND sample.sample_of IS NOT NULL
+                 AND sample.cancel_requested_at IS NULL AND draft.state != 'draft'"""
+        )
+        return [row["id"] for row in rows]
+
+    def done_sample(self, draft_id: str, machine_id: str) -> Job | None:
+        """The newest sample of a draft that a machine has made."""
+        row = self._db.row(
+            """SELECT j.* FROM jobs j
+               JOIN attempts a ON a.job = j.id AND a.state = 'verified' AND a.machine = :machine
+               WHERE j.sample_of = :draft AND j.state = 'done' ORDER BY j.ended_at DESC LIMIT 1""",
+            draft=draft_id, machine=machine_id,
+        )  # fmt: skip
+        return Job.from_row(row) if row else None
+
     def position(self, job: Job) -> int:
         """1 for the job that is next in the queue."""
         row = self._db.one(
             """SELECT count(*) AS n FROM jobs
-               WHERE state = 'queued' AND (started_at, id) < (:started_at, :id)""",
-            started_at=job.started_at, id=job.id,
+               WHERE state = 'queued'
+                 AND (-priority, started_at, id) < (-:priority, :started_at, :id)""",
+            priority=job.priority, started_at=job.started_at, id=job.id,
         )  # fmt: skip
         return 1 + int(row["n"])
 
+    def count_before(self, priority: int) -> int:
+        """How many a job would wait for that joined the queue now."""
+        row = self._db.one(
+            "SELECT count(*) AS n FROM jobs WHERE state = 'queued' AND priority >= :priority",
+            priority=priority,
+        )
+        return int(row["n"])
+
+    def waiting(self) -> list[Job]:
+        """All that is queued, in the order of the queue."""
+        rows = self._db.rows(f"SELECT * FROM jobs WHERE state = 'queued' ORDER BY {_QUEUE_ORDER}")
+        return [Job.from_row(row) for row in rows]
+
     def queue(self) -> list[Job]:
-        """Queued jobs whose wait is over, in the order in which they were started."""
+        """Queued jobs whose wait is over, in the order of the queue.
+
+        One whose sample still runs waits until that has given its machine back.
+        """
         rows = self._db.rows(
-            """SELECT * FROM jobs WHERE state = 'queued' AND not_before <= :now
-               ORDER BY started_at, id""",
+            f"""SELECT * FROM jobs WHERE state = 'queued' AND not_before <= :now
+                  AND NOT EXISTS (SELECT 1 FROM jobs AS sample
+                                  WHERE sample.sample_of = jobs.id AND sample.state = 'running')
+                ORDER BY {_QUEUE_ORDER}""",
             now=self._db.clock(),
         )
         return [Job.from_row(row) for row in rows]
@@ -171,10 +238,12 @@ class Jobs:
         return row is not None
 
     def is_source_wanted(self, job: Job) -> bool:
-        """Whether another job, a retry for instance, may still read the same input."""
+        """Whether another job, a retry for instance, may still read the same input. A sample that
+        has ended never will."""
         row = self._db.row(
             """SELECT id FROM jobs
-               WHERE source_key = :key AND id != :id AND pruned_at IS NULL LIMIT 1""",
+               WHERE source_key = :key AND id != :id AND pruned_at IS NULL
+                 AND (sample_of IS NULL OR state IN ('queued', 'running')) LIMIT 1""",
             key=job.source_key, id=job.id,
         )  # fmt: skip
         return row is not None

@@ -118,6 +118,15 @@ class Machines:
         )
         return frozenset(row["host"] for row in rows)
 
+    def agreed_usd_per_hour(self, machine_id: str) -> float:
+        """The highest price that was agreed to for a job that is or was on a machine, or 0."""
+        row = self._db.one(
+            """SELECT coalesce(max(j.approved_usd_per_hour), 0) AS usd
+               FROM attempts a JOIN jobs j ON j.id = a.job WHERE a.machine = :machine""",
+            machine=machine_id,
+        )
+        return float(row["usd"])
+
     def write_off(self, machine_id: str) -> None:
         """A machine that was never made costs nothing and reserves nothing."""
         with self._db.transaction():

@@ -70,7 +70,7 @@ def plan_mux(
     with open_source(source) as container:
         video = main_video(container)
         others = [each for each in container.streams if each.index != video.index]
-        trial = _Trial(source, plan, _family(container))
+        trial = _Trial(source, plan, family_of(container))
         families = _candidates(trial.family, plan, hint) if wish == "auto" else [wish]
         held = {family: trial.held(others, family) for family in families}
         family = max(families, key=lambda each: _worth(others, held[each]))  # the first of equals
@@ -145,8 +145,8 @@ def discard(container: OutputContainer) -> None:
         log.debug("closing an unfinished container: %s", error)
 
 
-def _family(container: InputContainer) -> str:
-    """The container here that is like the source's."""
+def family_of(container: InputContainer) -> str:
+    """The container here that is like the source's: a key of :data:`MUXERS`."""
     names = container.format.name.split(",")
     if "mp4" in names:
         # QuickTime has this brand, files from before there were brands have none

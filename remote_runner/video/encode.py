@@ -135,6 +135,34 @@ def plan_encoder(
     )
 
 
+def plan_lossless(
+    signal: Signal,
+    size: tuple[int, int],
+    *,
+    sar: Fraction,
+    rate: Fraction,
+    time_base: Fraction,
+    side_data: HdrSideData,
+) -> EncoderPlan:
+    """H.264 of exactly the same samples, quickly; ``size`` is (height, width), even with 4:2:0."""
+    task = Task(codec="h264", crf=0, preset="ultrafast")
+    return EncoderPlan(
+        encoder=_ENCODERS["h264"],
+        codec="h264",
+        pix_fmt=signal.pix_fmt,
+        width=size[1],
+        height=size[0],
+        sar=sar,
+        rate=rate.limit_denominator(100_000),
+        time_base=time_base,
+        full_range=signal.full_range,
+        matrix=signal.matrix,
+        primaries=signal.primaries,
+        transfer=signal.transfer,
+        options=_options(task, "h264", 0, signal, side_data),
+    )
+
+
 def configure(target: VideoStream | VideoCodecContext, plan: EncoderPlan) -> None:
     """Set up an encoder that was not opened yet."""
     context = target.codec_context if isinstance(target, VideoStream) else target

@@ -26,6 +26,9 @@ from remote_runner.video.source import MAX_PIXELS, codec_name, open_source
 
 #: What decoders of cards take at most, by codec: bits of a sample. All of it 4:2:0.
 _BITS = {"h264": 8, "hevc": 10, "vp9": 8, "vp8": 8}
+#: Lossless H.264, which no card decodes (NVIDIA Video Codec SDK, NVDEC support matrix). FFmpeg
+#: offers it all the same, and a black first frame would not give the difference away.
+_NO_CARD = "High 4:4:4 Predictive"
 
 #: Surfaces beside those that the standard asks for: frames come out in bunches at the end.
 _SPARE_SURFACES = 8
@@ -96,6 +99,7 @@ def is_decodable(stream: VideoStream, first: VideoFrame, signal: Signal) -> bool
         plain == signal.pix_fmt
         and plain in SURFACES
         and signal.bits <= _BITS.get(codec_name(stream), 0)
+        and stream.profile != _NO_CARD
         and first.width % 2 == 0
         and first.height % 2 == 0
     )

@@ -45,6 +45,8 @@ _NEAR = 24
 #: Likewise where it must be this frame: longer than the groups of pictures of our encoders.
 _FAR = 600
 _LOOKED_AT_S = 0.5
+#: Motion that every scene is taken to have, so that of still ones the one with most detail wins.
+STILL = 1e-4
 #: How long before a moment to look for the key frame: MPEG-TS leads to any packet, not to one.
 _BACK_S = (0.0, 2.0, 10.0)
 #: Times of two containers that count milliseconds differ by as much.
@@ -72,6 +74,7 @@ class Reader:
         self._open()
         self.start_s = self._start()
         self.duration_s = (self._container.duration or 0) / 1_000_000
+        self.format_name = self._container.format.name
 
     def __enter__(self) -> Reader:
         return self
@@ -100,7 +103,7 @@ class Reader:
 
     def _read(self, at_s: float) -> Iterator[VideoFrame]:
         """From wherever the container takes us for a moment."""
-        step = 1 / (self.stream.average_rate or Fraction(25))
+        step = 1 / (self.stream.guessed_rate or self.stream.average_rate or Fraction(25))
         timeless = self._container.format.name in _TIMELESS
         self._seek(at_s, from_start=timeless or at_s <= self.start_s)
         count = 0
@@ -154,15 +157,17 @@ class Reader:
         return (self._container.start_time or 0) / 1_000_000
 
 
-def busiest_frame(path: Path, should_stop: Stop = lambda: False) -> Shown:
-    """The frame with the most detail of several all over a video."""
+def busiest_frame(
+    path: Path, should_stop: Stop = lambda: False, *, seconds: float | None = None
+) -> Shown:
+    """The frame with the most detail of several all over a video, or over its first seconds."""
     best: tuple[float, Shown] | None = None
     with Reader(path, should_stop) as reader:
-        for place in reader.places():
+        for place in reader.places(0.0 if seconds is None else reader.duration_s - seconds):
             frame = _reach(reader, place, _NEAR) or _reach(reader, reader.start_s, 1)
             if frame is not None:
                 shown = show(frame, reader)
-                score = _detail(shown.rgb.mean(0))
+                score = detail_of(shown.rgb.mean(0))
                 if best is None or score > best[0]:
                     best = score, shown
     if best is None:
@@ -199,9 +204,38 @@ def busiest_start(path: Path, seconds: float, should_stop: Stop = lambda: False)
             return reader.start_s
         found: list[tuple[float, float]] = []
         for place in reader.places(seconds):
-            score, at_s = _liveliness(reader, place)
+            score, at_s = liveliness(reader, place)
             found.append((score, min(at_s, reader.start_s + reader.duration_s - seconds)))
         return max(found)[1]
+
+
+def liveliness(reader: Reader, place: float) -> tuple[float, float]:
+    """Detail × motion around a place, and when that was. A cut alone is no motion."""
+    luma: list[Tensor] = []
+    at_s: float | None = None
+    for frame in islice(reader.frames(place), _NEAR):
+        at_s = frame.time if at_s is None else at_s
+        luma.append(thumbnail(frame, reader))
+        if at_s is not None and (frame.time or 0.0) > at_s + _LOOKED_AT_S:
+            break
+    moved = sorted(float((b - a).abs().mean()) for a, b in pairwise(luma))
+    motion = moved[len(moved) // 2] if moved else 0.0
+    detail = detail_of(luma[0]) if luma else 0.0
+    return detail * (motion + STILL), place if at_s is None else at_s
+
+
+def thumbnail(frame: VideoFrame, reader: Reader) -> Tensor:
+    """Luma of a decoded frame, 90×160."""
+    signal = signals.of_frame(frame, reader.stream)
+    plane = Picture(as_signal(frame, signal), 0, 0).planes()[0]
+    return small_luma(plane, signal, rows=90, columns=160)
+
+
+def detail_of(luma: Tensor) -> float:
+    """Mean strength of edges: high where there is much to see."""
+    across = (luma[:, 1:] - luma[:, :-1]).abs().mean()
+    down = (luma[1:] - luma[:-1]).abs().mean()
+    return float(across + down)
 
 
 def busiest_window(image: Image, side_y: int, side_x: int) -> tuple[int, int]:
@@ -261,27 +295,3 @@ def _reach(reader: Reader, at_s: float, most: int) -> VideoFrame | None:
             break
         shown = frame
     return shown
-
-
-def _liveliness(reader: Reader, place: float) -> tuple[float, float]:
-    """Detail × motion around a place, and when that was. A cut alone is no motion."""
-    luma: list[Tensor] = []
-    at_s: float | None = None
-    for frame in islice(reader.frames(place), _NEAR):
-        at_s = frame.time if at_s is None else at_s
-        signal = signals.of_frame(frame, reader.stream)
-        plane = Picture(as_signal(frame, signal), 0, 0).planes()[0]
-        luma.append(small_luma(plane, signal, rows=90, columns=160))
-        if at_s is not None and (frame.time or 0.0) > at_s + _LOOKED_AT_S:
-            break
-    moved = sorted(float((b - a).abs().mean()) for a, b in pairwise(luma))
-    motion = moved[len(moved) // 2] if moved else 0.0
-    detail = _detail(luma[0]) if luma else 0.0
-    return detail * (motion + 1e-4), place if at_s is None else at_s
-
-
-def _detail(luma: Tensor) -> float:
-    """Mean strength of edges: high where there is much to see."""
-    across = (luma[:, 1:] - luma[:, :-1]).abs().mean()
-    down = (luma[1:] - luma[:-1]).abs().mean()
-    return float(across + down)

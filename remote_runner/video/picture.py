@@ -14,6 +14,7 @@ from remote_runner.protocol import Reason
 from remote_runner.video.enlarge import resize
 from remote_runner.video.moments import (
     Image,
+    Reader,
     Shown,
     as_image,
     busiest_frame,
@@ -27,6 +28,9 @@ BAR = 22
 WHITE = (240, 240, 240)
 
 _WIDEST = 1920
+#: A chat takes a picture as a photo when it is no larger than this.
+_FRAME_WIDEST, _FRAME_BYTES = 1280, 1_000_000
+_NARROWEST = 160
 _ZOOM = 2
 
 
@@ -40,22 +44,24 @@ def draw_picture(
     shows. Raises :class:`~remote_runner.errors.RunnerError` when a file cannot be read or the PNG
     not written, and :class:`~remote_runner.errors.Cancelled`.
     """
-    before = busiest_frame(source, should_stop)
-    later_s = first_moment(output, should_stop) - first_moment(source, should_stop)
-    after = frame_at(output, before.at_s + later_s, should_stop)
-    old, new = _square(before), _square(after)
-    height, width = new.shape[-2:]
-    placement = find_placement(old.shape[-1] / old.shape[-2], new, 1.0)
-    image = _compose(
-        as_image(put(old, placement, height, width)), as_image(new), is_hdr=after.is_hdr
-    )
-    done, data = cv2.imencode(".png", image)
-    if not done:
-        raise MachineError(Reason.INTERNAL, "the picture could not be encoded")
-    try:
-        png.write_bytes(data.tobytes())
-    except OSError as error:
-        raise from_os_error(error, "writing the picture") from None
+    image, is_hdr = _draw(source, output, None, should_stop)
+    _write(png, _finish(image, _WIDEST, is_hdr=is_hdr))
+
+
+def draw_frame(
+    source: Path, segment: Path, png: Path, *, should_stop: Callable[[], bool] = lambda: False
+) -> None:
+    """As :func:`draw_picture`, from the beginning of a video: ``segment`` is the first part of
+    the output. At most 1280 pixels wide and 1 MB; errors are the same."""
+    with Reader(segment, should_stop) as reader:
+        seconds = reader.duration_s
+    image, is_hdr = _draw(source, segment, seconds, should_stop)
+    width = min(_FRAME_WIDEST, image.shape[1])
+    data = _finish(image, width, is_hdr=is_hdr)
+    while len(data) > _FRAME_BYTES and width > _NARROWEST:
+        width = int(width * min(0.9, 0.97 * (_FRAME_BYTES / len(data)) ** 0.5))
+        data = _finish(image, width, is_hdr=is_hdr)
+    _write(png, data)
 
 
 def captions(width: int, left: str, right: str) -> Image:
@@ -68,6 +74,20 @@ def captions(width: int, left: str, right: str) -> Image:
     return bar
 
 
+def _draw(
+    source: Path, output: Path, seconds: float | None, should_stop: Callable[[], bool]
+) -> tuple[Image, bool]:
+    """The picture in full size, and whether it was mapped from HDR; of the first ``seconds``."""
+    before = busiest_frame(source, should_stop, seconds=seconds)
+    later_s = first_moment(output, should_stop) - first_moment(source, should_stop)
+    after = frame_at(output, before.at_s + later_s, should_stop)
+    old, new = _square(before), _square(after)
+    height, width = new.shape[-2:]
+    placement = find_placement(old.shape[-1] / old.shape[-2], new, 1.0)
+    image = _compose(as_image(put(old, placement, height, width)), as_image(new))
+    return image, after.is_hdr
+
+
 def _square(shown: Shown) -> Tensor:
     """With square pixels."""
     height, width = shown.rgb.shape[-2:]
@@ -76,7 +96,7 @@ def _square(shown: Shown) -> Tensor:
     return resize(shown.rgb, (height, max(1, round(width * shown.sar))))
 
 
-def _compose(before: Image, after: Image, *, is_hdr: bool) -> Image:
+def _compose(before: Image, after: Image) -> Image:
     height, width = after.shape[:2]
     side_y, side_x = height // (2 * _ZOOM), width // (2 * _ZOOM)
     top, left = busiest_window(after, side_y, side_x)
@@ -96,10 +116,25 @@ def _compose(before: Image, after: Image, *, is_hdr: bool) -> Image:
     pair = np.hstack(crops)
     pair[:, width // 2 - 1 : width // 2 + 1] = WHITE
     image: Image = np.vstack([whole, pair])
-    if width > _WIDEST:
-        size = _WIDEST, round(image.shape[0] * _WIDEST / width)
+    return image
+
+
+def _finish(image: Image, widest: int, *, is_hdr: bool) -> bytes:
+    """With captions, as PNG."""
+    width = image.shape[1]
+    if width > widest:
+        size = widest, round(image.shape[0] * widest / width)
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     mapped = ", HDR mapped to SDR" if is_hdr else ""
     bar = captions(image.shape[1], "before (bicubic)" + mapped, "after" + mapped)
-    stacked: Image = np.vstack([bar, image])
-    return stacked
+    done, data = cv2.imencode(".png", np.vstack([bar, image]))
+    if not done:
+        raise MachineError(Reason.INTERNAL, "the picture could not be encoded")
+    return data.tobytes()
+
+
+def _write(png: Path, data: bytes) -> None:
+    try:
+        png.write_bytes(data)
+    except OSError as error:
+        raise from_os_error(error, "writing the picture") from None

@@ -37,8 +37,10 @@ FORMATS = (
     "av1,obu,ivf,mxf,nut,dv,wtv,rm,gif,yuv4mpegpipe,mp3,flac,wav,aac,aiff,w64"
 )
 
-#: In the brackets behind the pixel format.
-_SITING = re.compile(r"\([^()]*\b(left|center|topleft|top|bottomleft|bottom)\b[^()]*\)")
+#: In the brackets behind the pixel format, which tell of the order of fields too: ``top first``.
+_SITING = re.compile(
+    r"\([^()]*\b(left|center|topleft|top|bottomleft|bottom)\b(?! (?:coded )?first)[^()]*\)"
+)
 _BUFFER = 1 << 18
 _NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 

@@ -149,12 +149,12 @@ class ScriptedRunner:
         path = self._root / "jobs" / orders.job / str(orders.attempt) / "grant"
         return from_json(Grant, path.read_bytes())
 
-    def heartbeat(self, machine, phase=Phase.PROCESSING, done=10, total=240) -> None:
+    def heartbeat(self, machine, phase=Phase.PROCESSING, done=10, total=240, **more) -> None:
         grant = self.grant(machine)
         self._sequence += 1
         status = Status(
             sequence=self._sequence, heartbeat_at=self._clock(), phase=phase, job=grant.job,
-            attempt=grant.attempt, done=done, total=total, fps=12.0,
+            attempt=grant.attempt, done=done, total=total, fps=12.0, **more,
         )  # fmt: skip
         _put(grant.status_url, to_json(status).encode())
 

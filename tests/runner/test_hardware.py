@@ -196,6 +196,12 @@ def test_only_what_cards_decode_exactly_is_tried_there(tmp_path, codec, pix_fmt,
     decoder.close()
 
 
+def test_lossless_h264_is_never_given_to_a_card(tmp_path):
+    decoder = Decoder(make_clip(tmp_path / "in.mp4", options={"crf": "0"}), packets=12)
+    assert not is_decodable(decoder._stream, decoder._first, decoder.signal)
+    decoder.close()
+
+
 def test_ffmpeg_is_not_asked_for_the_context_that_pytorch_set_up():
     assert hardware._accelerator(torch.device("cuda", 1)).options == {
         "primary_ctx": "0",

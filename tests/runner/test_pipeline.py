@@ -45,7 +45,7 @@ def test_phases_and_frames_are_reported_in_order(tmp_path, equipment):
     ]
     assert [each.done for each in seen[1:13]] == list(range(1, 13))
     assert {each.total for each in seen[1:13]} == {12}
-    assert set(report.timings) == {"prepare", "process", "join", "verify"}
+    assert set(report.timings) == {"prepare", "process", "processing", "join", "verify"}
     assert report.model == "identity"
     assert work_threads() == []
 

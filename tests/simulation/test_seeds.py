@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from controller.states import JobState
 from tests.simulation.world import World
 
 
@@ -38,3 +39,29 @@ async def test_attempts_do_go_on_behind_what_others_left(tmp_path):
         resumed += world.segments.resumed
         world.house.store.close()
     assert resumed > 3
+
+
+async def test_people_are_asked_and_say_yes(tmp_path):
+    asked = agreed = 0
+    for seed in range(1, 33, 4):
+        world = World(seed, tmp_path / str(seed))
+        await world.live(60)
+        asked += world.money.asked
+        agreed += world.money.agreed
+        world.house.store.close()
+    assert asked > 5
+    assert agreed > 5
+
+
+async def test_samples_are_made_and_their_drafts_started(tmp_path):
+    made = started = 0
+    for seed in range(0, 12, 3):
+        world = World(seed, tmp_path / str(seed))
+        await world.live(60)
+        jobs = [world.house.job(each) for each in world.jobs]
+        done = {each.sample_of for each in jobs if each.sample_of and each.state is JobState.DONE}
+        made += len(done)
+        started += sum(each.id in done and each.started_at is not None for each in jobs)
+        world.house.store.close()
+    assert made > 3
+    assert started > 0

@@ -8,7 +8,7 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from controller.errors import TooLate, Unclear
+from controller.errors import OverBudget, TooLate, Unclear
 from controller.labels import Label
 from controller.loops.prune import KEEP_JOB_S
 from controller.providers.base import InstanceStatus
@@ -17,9 +17,11 @@ from controller.states import JobState, MachineState
 from remote_runner.protocol import Phase, Reason
 from tests.controller.conftest import Clock, House, video
 from tests.controller.standins import RentedProvider, ScriptedProvider, make_offer
+from tests.simulation.money import Money
 from tests.simulation.segments import Segments, find_leftovers
 
 OUTPUT = video(width=640, height=360)
+SAMPLE = video(width=640, height=360, duration_s=3.0, frames=72)
 OWNER = 7
 CAP = 3
 
@@ -99,12 +101,16 @@ class World:
         # every second seed rents
         self.provider = (FlakyMarket if seed % 2 else FlakyProvider)(self.rng, rate)
         self.house = House(folder, Clock(), self.provider)
+        # every third seed looks at samples first
+        self.samples = seed % 3 == 0
         self.jobs = []
         self.cancelled_first = set()
         self.story = []
         self.segments = Segments()
         self._number = 0
         self.house.change(segment_s=1.0)
+        # every second seed that rents needs a yes for most of what it starts
+        self.money = Money(self) if seed % 4 == 1 else None
 
     async def live(self, ticks: int) -> None:
         for _ in range(ticks):
@@ -115,13 +121,18 @@ class World:
     async def calm_down(self) -> None:
         """No more faults and no more wishes: everything has to come to rest."""
         self.provider.rate = 0.0
+        if self.money:
+            self.money.close()
         for _ in range(150):
             await self._run_machines(only_well=True)
             await self._tick(10)
         await self.house.prune.tick()
-        self.house.clock.advance(KEEP_JOB_S + 3600)
-        for _ in range(len(self.jobs) + 1):
-            await self.house.prune.tick()  # what a retry repeats goes a pass after it
+        # those who were allowed a long run have longer deadlines, and what they repeat waits
+        for _ in range(3 if self.money else 1):
+            self.house.clock.advance(KEEP_JOB_S + 3600)
+            for _ in range(len(self.jobs) + 1):
+                self.house.clock.advance(90)  # drafts expire first, and go a moment later
+                await self.house.prune.tick()  # what a retry repeats goes a pass after it
 
     def broken(self) -> list[str]:
         """Invariants that do not hold."""
@@ -137,6 +148,8 @@ class World:
             found += self._broken_job(job)
         found += self.segments.broken
         found += find_leftovers(house, map(house.job, self.jobs))
+        if uploads := list(house.settings.storage_dir.glob("input/uploads/*/*")):
+            found.append(f"uploads left: {uploads}")
         return found + self._broken_money()
 
     def _broken_money(self) -> list[str]:
@@ -150,11 +163,11 @@ class World:
                 found.append(
                     f"{label}: ${billed:.4f} billed, ${machine.reserved_usd:.4f} reserved"
                 )
-        return found
+        return found + (self.money.broken if self.money else [])
 
     def _broken_job(self, job) -> list[str]:
         found = []
-        drafted = job.state is JobState.DRAFT
+        drafted = job.state is JobState.DRAFT  # never started, or taken back
         if not job.state.is_terminal and not drafted:
             found.append(f"job {job.id} is {job.state}")
         ends = [k for k in self.house.kinds(job) if k in ("done", "failed", "cancelled")]
@@ -163,7 +176,8 @@ class World:
         if job.id in self.cancelled_first and job.state is JobState.DONE:
             found.append(f"job {job.id} was cancelled and is done")
         outputs = list(self.house.settings.storage_dir.glob(f"output/*_{job.short_id}.*"))
-        if len(outputs) != (job.state is JobState.DONE):
+        published = job.state is JobState.DONE and job.sample_of is None
+        if len(outputs) != published:
             found.append(f"job {job.id} is {job.state} with {len(outputs)} outputs")
         if outputs and outputs[0].read_bytes() != OUTPUT:
             found.append(f"job {job.id} published something else")
@@ -172,10 +186,12 @@ class World:
     async def _act(self) -> None:
         """Something a user does."""
         choice = self.rng.random()
-        if choice < 0.25 and len(self.jobs) < 6:
+        if self.samples and choice < 0.30:
+            await self._act_on_drafts(choice)
+        elif choice < 0.25 and len(self.jobs) < 6:
             self._number += 1
             job = await self.house.draft(f"{self._number}.mp4", owner=OWNER)
-            self.jobs.append(self.house.controller.start(job.id, by=Actor(OWNER)))
+            self.jobs.append(await self._start(job))
         elif choice < 0.30 and self.jobs:
             job = self.rng.choice(self.jobs)
             try:
@@ -188,6 +204,36 @@ class World:
             self._restart("asked")
         elif choice < 0.38 and self.jobs:
             self._retry(self.rng.choice(self.jobs))
+        elif choice < 0.65 and self.money:
+            await self.money.answer()
+
+    async def _start(self, draft):
+        if self.money:
+            return await self.money.start(draft)
+        return self.house.controller.start(draft.id, by=Actor(OWNER))
+
+    async def _act_on_drafts(self, choice: float) -> None:
+        """A new draft, a sample of one, or a start, whatever goes on for it."""
+        drafts = [job for job in map(self.house.job, self.jobs) if job.state is JobState.DRAFT]
+        if choice < 0.12 and len(self.jobs) < 9:
+            self._number += 1
+            self.jobs.append(await self.house.draft(f"{self._number}.mp4", owner=OWNER))
+        elif drafts:
+            draft = self.rng.choice(drafts)
+            if choice < 0.22:
+                self._number += 1
+                key = f"sample:{self._number}"
+                try:
+                    sample = self.house.controller.sample(draft.id, by=Actor(OWNER), key=key)
+                except OverBudget:
+                    return
+                if sample.id not in [each.id for each in self.jobs]:
+                    self.jobs.append(sample)
+            elif choice < 0.27:
+                await self._start(draft)
+            else:
+                await self.house.controller.discard(draft.id, by=Actor(OWNER))
+                self.cancelled_first.add(draft.id)
 
     def _retry(self, job) -> None:
         """Once, whatever has become of it; refused where it goes on."""
@@ -245,7 +291,7 @@ class World:
                 self.segments.work(self.house, machine)
             case "done":
                 runner.heartbeat(machine)
-                runner.finish(machine, OUTPUT)
+                runner.finish(machine, SAMPLE if runner.grant(machine).sample_s else OUTPUT)
             case "stopped":
                 runner.cancelled(machine)
             case "fail":
@@ -282,6 +328,8 @@ class World:
                 await loop.tick()
             if self.rng.random() < 0.8:
                 await self.house.watch.settle()
+            if self.money:
+                self.money.check()
         except Crash:
             self._restart("crash")
 

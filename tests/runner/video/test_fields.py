@@ -4,6 +4,7 @@ import pytest
 from remote_runner.pipeline import process
 from remote_runner.protocol import Task
 from remote_runner.video.probe import probe
+from remote_runner.video.source import main_video, open_source, siting_of
 from tests.runner.clips import decoded, make_clip, moving_texture
 from tests.runner.video.difficult import FFV1, clip, telecined, woven
 
@@ -25,6 +26,14 @@ def test_fine_texture_that_moves_is_not_taken_for_fields(tmp_path, step, coding)
 
 def test_flags_are_believed_where_they_agree(tmp_path):
     assert found(probe(woven(**FLAGGED)(tmp_path))) == (True, [])
+
+
+@pytest.mark.parametrize("order", ["tt", "bb", "tb", "bt"])
+def test_the_order_of_fields_is_not_taken_for_the_place_of_chroma(tmp_path, order):
+    options = {"level": "3", "field_order": order}
+    source = make_clip(tmp_path / "in.mp4", count=4, codec="ffv1", options=options)
+    with open_source(source) as container:
+        assert siting_of(container, main_video(container)) == ""
 
 
 @pytest.mark.parametrize(("top_first", "parity"), [(True, "tff"), (False, "bff")])
