@@ -8,17 +8,18 @@ import logging
 
 from aiogram import Dispatcher
 
-from bot.client import make_bot
+from bot.client import CountCalls, make_bot
+from bot.commands import publish_commands
 from bot.feed.inbox import Inbox
 from bot.feed.poller import Poller
 from bot.handlers import make_routers
 from bot.handlers.errors import tell_crash
-from bot.handlers.start import publish_commands
 from bot.middlewares import Gate
 from bot.screen.notifier import Notifier
 from bot.screen.pace import Pace
 from bot.settings import BotSettings
 from bot.texts import Texts
+from bot.web.server import serve_web
 from controller.errors import SettingsError
 from controller.service import Controller
 
@@ -30,7 +31,7 @@ def build_dispatcher(
 ) -> Dispatcher:
     """Handlers behind the gate. ``dispatcher["notifier"]`` shows what they change, if it runs."""
     notifier = Notifier(controller, settings, texts, pace)
-    dispatcher = Dispatcher(disable_fsm=True, notifier=notifier)
+    dispatcher = Dispatcher(disable_fsm=True, notifier=notifier, texts=texts)
     dispatcher.update.outer_middleware(Gate(controller, settings, texts, notifier))
     dispatcher.include_routers(*make_routers())
     return dispatcher
@@ -42,6 +43,7 @@ async def run_bot(
     """Serve until cancelled. :class:`SettingsError` if the token is not accepted."""
     texts = Texts()
     bot = make_bot(bot_settings)
+    bot.session.middleware(CountCalls(controller.vitals))
     controller.claim(f"bot {bot.id}")
     dispatcher = build_dispatcher(controller, bot_settings, texts, pace=pace)
     notifier: Notifier = dispatcher["notifier"]
@@ -51,11 +53,13 @@ async def run_bot(
     inbox = Inbox(bot, dispatcher, controller, give_up)
     poller = Poller(bot, controller, inbox.wake)
     try:
-        async with asyncio.TaskGroup() as group:
+        async with serve_web(controller, bot_settings, texts), asyncio.TaskGroup() as group:
             group.create_task(notifier.run(bot), name="notifier")
             group.create_task(inbox.run(), name="inbox")
             group.create_task(poller.run(), name="poller")
-            group.create_task(publish_commands(bot, bot_settings, texts), name="commands")
+            group.create_task(
+                publish_commands(bot, controller, bot_settings, texts), name="commands"
+            )
     except* SettingsError as problems:
         raise _find_settings_error(problems) from None
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from pathlib import Path
@@ -112,9 +113,7 @@ class Texts:
     """All languages: ``texts["ru"]`` is a :class:`Tongue`, unknown ones fall back to English."""
 
     def __init__(self) -> None:
-        self._tongues = {
-            language: Tongue(language, _read_sources(LOCALES / language)) for language in LANGUAGES
-        }
+        self._tongues = {language: _load_tongue(language) for language in LANGUAGES}
 
     def __getitem__(self, language: str) -> Tongue:
         return self._tongues.get(language, self._tongues["en"])
@@ -125,6 +124,12 @@ class Texts:
             return self._tongues[preference]
         primary = (language_code or "").lower().replace("_", "-").partition("-")[0]
         return self["ru" if primary in _READ_RUSSIAN else primary]
+
+
+@functools.cache
+def _load_tongue(language: str) -> Tongue:
+    """Reading takes a tenth of a second, and the texts of a process never change."""
+    return Tongue(language, _read_sources(LOCALES / language))
 
 
 def _read_sources(folder: Path) -> str:

@@ -6,11 +6,15 @@ from enum import StrEnum
 from typing import Annotated
 
 from aiogram.filters.callback_data import CallbackData
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
+from bot.cards.choices import Setting
 from bot.cards.presets import Preset
 
 JobId = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{26}$")]
+#: The defaults of a person have no job.
+JobIdOrNone = Annotated[str, StringConstraints(pattern=r"^(-|[0-9A-Za-z]{26})$")]
+NO_JOB = "-"
 
 
 class Act(StrEnum):
@@ -21,6 +25,13 @@ class Act(StrEnum):
     YES = "yes"
     NO = "no"
     RETRY = "retry"
+    SAMPLE = "sample"
+    STOP_SAMPLE = "stop"
+    CHANGE = "change"  #: a hold is taken back, or the plan card comes anew below
+    APPROVE = "ok"
+    DECLINE = "deny"
+    ASK_ADMIN = "admin"
+    AGAIN = "again"  #: a new plan card for the same video
 
 
 class Place(StrEnum):
@@ -28,6 +39,8 @@ class Place(StrEnum):
 
     CARD = "card"
     MENU = "menu"
+    ASK = "ask"
+    RESULT = "res"
 
 
 class PresetPress(CallbackData, prefix="p"):
@@ -43,3 +56,77 @@ class JobPress(CallbackData, prefix="j"):
     act: Act
     job: JobId
     at: Place = Place.CARD
+
+
+class TakePress(CallbackData, prefix="t"):
+    """An admin agrees to a higher price, in thousandths of a dollar an hour: what was shown."""
+
+    job: JobId
+    mills: Annotated[int, Field(ge=0, lt=10**9)]
+    at: Place = Place.CARD
+
+
+class PagePress(CallbackData, prefix="g"):
+    """Turns a page of a plan card, or of the defaults: a setting, or the list of them."""
+
+    job: JobIdOrNone
+    page: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,12}$")]
+
+
+class OptionPress(CallbackData, prefix="o"):
+    """Chooses a value of a setting; none resets all."""
+
+    job: JobIdOrNone
+    setting: Setting | None = None
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,28}$")] | None = None
+
+
+class LinkPress(CallbackData, prefix="l"):
+    """Makes a new link; ``why`` is how the result was handed out."""
+
+    job: JobId
+    why: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,12}$")]
+
+
+class PathPress(CallbackData, prefix="w"):
+    """Tells how a large file gets into storage; its size in bytes is for showing, 0 unknown."""
+
+    size: Annotated[int, Field(ge=0, lt=2**60)] = 0
+
+
+class DetailsPress(CallbackData, prefix="d"):
+    """Shows the end of a job's log on its card, or takes it away."""
+
+    job: JobId
+
+
+class BatchAct(StrEnum):
+    """What a press on a batch's card asks for."""
+
+    START = "start"
+    SAMPLE = "sample"
+    PRESET = "preset"
+    PAGE = "page"
+    AGAIN = "again"  #: what was done before is to be done again
+    ASK = "ask"
+    YES = "yes"
+    NO = "no"
+    RETRY = "retry"
+    APPROVE = "ok"
+    DECLINE = "deny"
+
+
+class BatchPress(CallbackData, prefix="bt"):
+    """Does something with a batch; ``value`` is a preset or the number of a page."""
+
+    act: BatchAct
+    batch: JobId
+    value: Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{0,8}$")] = ""
+
+
+class GroupPress(CallbackData, prefix="gr"):
+    """On the common card of a group: a page, or a job to be cancelled."""
+
+    act: Act | None = None
+    job: JobIdOrNone = NO_JOB
+    page: Annotated[int, Field(ge=0, lt=1000)] = 0

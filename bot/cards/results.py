@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import PurePosixPath
 
 from aiogram.types import InlineKeyboardMarkup
-from aiogram.utils.formatting import Code, Text, TextLink, as_list
+from aiogram.utils.formatting import Code, ExpandableBlockQuote, Text, as_list
 
-from bot.cards.card import View, find_taken
-from bot.cards.keyboards import link_keyboard, retry_keyboard
+from bot.cards.ended import find_taken
+from bot.cards.keyboards import is_on_web, result_keyboard, retry_keyboard, sampled_keyboard
+from bot.cards.view import View
 from bot.cards.wording import (
     describe_notes,
     describe_reason,
     find_rate,
+    show_moment,
     show_name,
     show_picture,
+    show_range,
+    show_task,
 )
 from bot.texts import Tongue, clean_name
-from controller.records import Job
+from controller.records import Job, PlanQuote
 from remote_runner.protocol import Facts
 
 #: Of a caption, in UTF-16 units (Bot API: sendVideo).
 _CAPTION_LENGTH = 1024
+#: How a result was handed out where nothing was in the way.
+AS_FILE = "file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Where a result can be fetched, and until when; an address of this computer lasts."""
+
+    url: str
+    expires_at: float | None = None
 
 
 class Obstacle(StrEnum):
@@ -36,8 +51,26 @@ class Obstacle(StrEnum):
     BROKEN = "broken"  #: the upload failed again and again
 
 
-def draw_caption(job: Job, tongue: Tongue) -> Text:
-    """What the result is: picture, length, size, time taken, what was left out or assumed.
+def draw_result(job: Job, link: Link, why: str, tongue: Tongue, *, limit: int, now: float) -> View:
+    """The end of a job that is done: with the file (:data:`AS_FILE`), or with an
+    :class:`Obstacle` and its link, or where it lies if it has no address on the web."""
+    keyboard = result_keyboard(job, link.url, why, tongue)
+    tail: list[Text | str] = []
+    if why != AS_FILE:
+        shown = tongue("size-mb", value=tongue.number(limit / 1e6, 0))
+        tail.append(tongue(f"result-{Obstacle(why)}", limit=shown))
+        if not is_on_web(link.url):
+            name = Code(job.output_key or name_result(job))
+            tail.append(tongue.rich("result-local", name=name))
+    if is_on_web(link.url) and link.expires_at is not None:
+        when = show_moment(link.expires_at, now, tongue)
+        tail.append(tongue.rich("result-expires", when=when))
+    return View(draw_caption(job, tongue, tail), keyboard)
+
+
+def draw_caption(job: Job, tongue: Tongue, tail: Iterable[Text | str] = ()) -> Text:
+    """What the result is: picture, length, size, time and money taken, what was left out or
+    assumed, the hash; ``tail`` goes before the last two.
 
     Notes that would not fit in a caption are left out.
     """
@@ -51,22 +84,68 @@ def draw_caption(job: Job, tongue: Tongue) -> Text:
     if job.result and job.result.resumed_frames:
         frames = tongue("frames", count=job.result.resumed_frames)
         lines.append(tongue("result-resumed", frames=frames))
+    if job.cost_usd > 0:
+        lines.append(tongue("done-cost", money=tongue.money(job.cost_usd)))
+    lines += tail
+    quoted = [Code(f"SHA-256 {job.output_sha256}")] if job.output_sha256 else []
     if notes := describe_notes(_collect_notes(job), job.result, tongue):
         lines.append(tongue("result-notes"))
-        lines += _choose_fitting(notes, _CAPTION_LENGTH - len(as_list(*lines)))
+        room = _CAPTION_LENGTH - len(as_list(*lines, *quoted))
+        lines += _choose_fitting(notes, room)
+    if quoted:
+        lines.append(ExpandableBlockQuote(*quoted))
     return as_list(*lines)
 
 
-def draw_link(job: Job, link: str, why: Obstacle, limit: int, tongue: Tongue) -> View:
-    """The result as a link and a button, or where it lies if it has no address on the web."""
-    shown = tongue("size-mb", value=tongue.number(limit / 1e6, 0))
-    lines: list[Text | str] = [draw_caption(job, tongue), tongue(f"result-{why}", limit=shown)]
-    if not link.startswith(("http://", "https://")):
-        name = Code(job.output_key or name_result(job))
-        return View(as_list(*lines, tongue.rich("result-local", name=name)))
-    # an address of hundreds of characters is not for reading
-    lines += [tongue("result-link"), TextLink(name_result(job), url=link)]
-    return View(as_list(*lines), link_keyboard(link, tongue))
+def draw_sample(
+    draft: Job,
+    sample: Job,
+    tongue: Tongue,
+    *,
+    quote: PlanQuote | None,
+    waits_until: float | None,
+    now: float,
+) -> View:
+    """A sample that is done: how fast it was, what the whole will take, and how to go on."""
+    lines: list[Text | str] = [
+        tongue.rich("sample-title", name=show_name(draft), what=show_task(sample.task, tongue))
+    ]
+    if sample.result and sample.result.fps > 0:
+        speed = tongue.fps(sample.result.fps)
+        device = clean_name(sample.result.device, 40) if sample.result.device else ""
+        lines.append(
+            tongue("sample-speed-on", fps=speed, device=device)
+            if device
+            else tongue("sample-speed", fps=speed)
+        )
+    if quote is not None:
+        lines.append(tongue("sample-whole", quote=show_quote(quote, tongue)))
+    if waits_until is not None and waits_until > now:
+        when = show_moment(waits_until, now, tongue)
+        lines.append(tongue.rich("sample-waits", when=when))
+    return View(as_list(*lines), sampled_keyboard(draft, tongue))
+
+
+def draw_sample_failure(draft: Job, sample: Job, tongue: Tongue) -> View:
+    """Why there is no sample; the plan card stays as it was."""
+    return View(
+        as_list(
+            tongue.rich("sample-failed", name=show_name(draft)),
+            tongue("failed-reason", reason=describe_reason(sample.reason, tongue)),
+        ),
+        sampled_keyboard(draft, tongue),
+    )
+
+
+def show_quote(quote: PlanQuote, tongue: Tongue) -> str:
+    """``2 min – 4 min, $0.01–$0.02``."""
+    times = show_range(
+        tongue.duration(quote.low_seconds), tongue.duration(quote.high_seconds), tongue
+    )
+    if not quote.paid:
+        return times
+    money = show_range(tongue.money(quote.low_usd), tongue.money(quote.high_usd), tongue)
+    return f"{times}, {money}"
 
 
 def draw_gone(job: Job, tongue: Tongue) -> View:

@@ -18,14 +18,17 @@ from remote_runner.protocol import (
     NAMED_SIZES,
     SAME_FPS,
     Facts,
+    Phase,
     Result,
+    Status,
     Task,
     parse_fps,
 )
 
 log = logging.getLogger(__name__)
 
-_CODECS = {
+#: Codecs as people write them.
+CODEC_NAMES = {
     "h264": "H.264",
     "hevc": "HEVC",
     "av1": "AV1",
@@ -63,15 +66,23 @@ def _show_size(task: Task, tongue: Tongue) -> str:
     if task.size is None:
         return tongue("task-scale", scale=task.scale)
     size = task.size.lower()
-    if size in NAMED_SIZES:
-        return size.upper() if size.endswith("k") else size
-    return size.replace("x", "×")
+    return show_named_size(size) if size in NAMED_SIZES else size.replace("x", "×")
+
+
+def show_named_size(size: str) -> str:
+    """``1080p``, ``4K``."""
+    return size.upper() if size.endswith("k") else size
 
 
 def _show_rate(task: Task, tongue: Tongue) -> str:
     if task.fps is None:
         return tongue("task-factor", factor=task.factor)
     return tongue("task-same") if task.fps == SAME_FPS else tongue.fps(float(parse_fps(task.fps)))
+
+
+def show_range(low: str, high: str, tongue: Tongue) -> str:
+    """One value where both look the same."""
+    return low if low == high else tongue("range", low=low, high=high)
 
 
 def find_rate(facts: Facts) -> float:
@@ -90,13 +101,22 @@ def find_output_rate(job: Job) -> float:
         return 0.0
 
 
+def find_share(status: Status | None) -> float:
+    """How much of the processing is done, 0 to 1."""
+    if status is None or status.total <= 0:
+        return 1.0 if status and status.phase in (Phase.VERIFYING, Phase.UPLOADING) else 0.0
+    if status.phase is Phase.PROCESSING:
+        return min(1.0, status.done / status.total)
+    return 0.0 if status.phase in (Phase.STARTING, Phase.FETCHING) else 1.0
+
+
 def describe_facts(facts: Facts, tongue: Tongue) -> list[str]:
     """Lines about a file: picture and length, what is unusual, its other streams."""
     first = [
         show_picture(facts.width, facts.height),
         tongue.fps(find_rate(facts)),
         tongue.duration(facts.duration_s),
-        _CODECS.get(facts.codec, clean_name(facts.codec, 20)),
+        CODEC_NAMES.get(facts.codec, clean_name(facts.codec, 20)),
         tongue.size(facts.bytes),
     ]
     none = tongue("plan-none")

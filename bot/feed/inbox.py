@@ -236,6 +236,7 @@ def find_lane(update: Update) -> Lane:
     if (query := update.callback_query) is not None:
         return (query.message.chat.id if query.message else query.from_user.id, "")
     if (message := update.message) is not None:
-        takes_in = find_upload(message) or find_stored_path(message.text or "")
+        text = message.text or ""
+        takes_in = find_upload(message) or find_stored_path(text) or text.startswith("/batch")
         return (message.chat.id, "files" if takes_in else "")
     return (0, "")

@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from aiogram import Router
 
-from bot.handlers import admin, errors, jobs, start, submit
+from bot.handlers import (
+    admin,
+    batch,
+    errors,
+    health,
+    jobs,
+    machines,
+    people,
+    plan,
+    progress,
+    queue,
+    results,
+    settings,
+    spend,
+    start,
+    status,
+    submit,
+)
 
 
 def make_routers() -> list[Router]:
@@ -12,7 +29,19 @@ def make_routers() -> list[Router]:
     return [
         errors.make_router(),
         start.make_router(),
+        settings.make_router(),
+        status.make_router(),
+        machines.make_router(),
+        spend.make_router(),
+        people.make_router(),
+        queue.make_router(),
+        health.make_router(),
         admin.make_router(),
+        admin.make_refusals(),
+        batch.make_router(),
+        progress.make_router(),
+        plan.make_router(),
+        results.make_router(),
         jobs.make_router(),
         submit.make_router(),
     ]

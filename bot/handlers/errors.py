@@ -13,9 +13,11 @@ from bot.cards.wording import describe_error
 from bot.desk import Desk
 from bot.handlers.submit import find_looking
 from bot.middlewares import find_sender
+from bot.roles import find_role
 from bot.settings import BotSettings
 from bot.texts import Texts, Tongue
 from controller.errors import UserError
+from controller.records import Role
 from controller.service import Controller
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,8 @@ async def tell_crash(
 ) -> None:
     """Say once that an update was given up. Best effort: failing here must not stop the inbox."""
     user = find_sender(update)
-    if user is None or not settings.is_user(user.id):
+    role = find_role(controller, settings, user.id) if user else None
+    if user is None or role is None or role is Role.BLOCKED:
         return
     tongue = texts.pick(user.language_code, controller.preference(user.id, "language"))
     try:

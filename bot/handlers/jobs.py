@@ -1,4 +1,4 @@
-"""Buttons of cards and menus, /status and /cancel. Owner or admin is checked on every press."""
+"""Buttons of cards and menus, and /cancel. Owner or admin is checked on every press."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aiogram.filters import Command, CommandObject
 from aiogram.types import CallbackQuery, InlineKeyboardMarkup, Message
 from aiogram.utils.formatting import Text
 
-from bot.cards.callbacks import Act, JobPress, Place, PresetPress
+from bot.cards.callbacks import Act, JobPress, Place
 from bot.cards.keyboards import confirm_keyboard, menu_keyboard
-from bot.cards.lists import MENU_LENGTH, draw_status
-from bot.cards.presets import apply_preset
+from bot.cards.lists import MENU_LENGTH
 from bot.cards.wording import show_name
 from bot.desk import Desk
 from bot.handlers.errors import answer_press
+from bot.handlers.replies import find_meant
 from controller.errors import TooLate
 from controller.records import Job
 from controller.states import JobState
@@ -25,31 +25,24 @@ log = logging.getLogger(__name__)
 
 #: Nothing is lost by cancelling these, so they are not asked about.
 _UNSTARTED = (JobState.DRAFT, JobState.HELD)
-#: So many of the newest jobs are known by their cards when they have ended.
-_RECENT = 200
 
 
 def make_router() -> Router:
     router = Router(name="jobs")
-    router.message.register(show_status, F.text, Command("status"))
     router.message.register(cancel_by_message, F.text, Command("cancel"))
-    router.callback_query.register(choose_preset, PresetPress.filter())
     router.callback_query.register(press_in_menu, JobPress.filter(F.at == Place.MENU))
     router.callback_query.register(press_on_card, JobPress.filter())
     router.callback_query.register(press_unknown)
     return router
 
 
-async def show_status(message: Message, desk: Desk) -> None:
-    """The user's own active jobs."""
-    jobs = desk.controller.jobs(owner=desk.actor.user, active=True)
-    text = draw_status(desk.controller, jobs, desk.tongue)
-    await message.answer(**text.as_kwargs())
-
-
 async def cancel_by_message(message: Message, command: CommandObject, desk: Desk) -> None:
     """By id, by reply to a card or to the video itself, else by a menu."""
-    job = _find_meant(message, command.args, desk)
+    job = (
+        desk.controller.get(command.args.split()[0], by=desk.actor)
+        if command.args
+        else find_meant(message, desk)
+    )
     if job is not None:
         await message.reply(**_cancel(job, desk).as_kwargs())
         return
@@ -63,20 +56,8 @@ async def cancel_by_message(message: Message, command: CommandObject, desk: Desk
     await message.answer(desk.tongue("cancel-menu"), reply_markup=menu_keyboard(jobs))
 
 
-async def choose_preset(query: CallbackQuery, callback_data: PresetPress, desk: Desk) -> None:
-    """Change what a draft is to do; the same choice again changes nothing."""
-    job = desk.controller.get(callback_data.job, by=desk.actor)
-    toast = None
-    try:
-        task = apply_preset(callback_data.preset, job.task)
-        desk.controller.set_task(job.id, by=desk.actor, task=task)
-    except TooLate:
-        toast = "toast-stale"
-    await _answer(query, job, toast, desk)
-
-
 async def press_on_card(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> None:
-    """Start, cancel with its yes and no, retry. A press that came too late says so.
+    """Cancel with its yes and no, retry. A press that came too late says so.
 
     The same press again, after an answer that was lost, is answered as the first one was.
     """
@@ -132,9 +113,6 @@ def _act_on_card(job: Job, act: Act, desk: Desk) -> str | None:
             return "toast-cancelled"
         case _ if job.state.is_terminal:
             return "toast-ended"
-        case Act.START:
-            desk.controller.start(job.id, by=desk.actor)
-            return "toast-started"
         case Act.NO:
             desk.notifier.stop_confirming(job.id)
             return None
@@ -144,6 +122,7 @@ def _act_on_card(job: Job, act: Act, desk: Desk) -> str | None:
         case Act.ASK | Act.YES:
             cancelled = desk.controller.cancel(job.id, by=desk.actor)
             return "toast-cancelled" if cancelled.state.is_terminal else "toast-cancelling"
+    return "toast-stale"
 
 
 def _cancel(job: Job, desk: Desk) -> Text:
@@ -157,23 +136,6 @@ def _cancel(job: Job, desk: Desk) -> Text:
     if job.state is JobState.CANCELLED:
         key = "cancel-done"
     return desk.tongue.rich(key, name=show_name(job))
-
-
-def _find_meant(message: Message, args: str | None, desk: Desk) -> Job | None:
-    """The job that a /cancel names; None if it names none. Raises NoSuchJob for a wrong id."""
-    if args:
-        return desk.controller.get(args.split()[0], by=desk.actor)
-    if (meant := message.reply_to_message) is None:
-        return None
-    owner = None if desk.actor.admin else desk.actor.user
-    active = desk.controller.jobs(owner=owner, active=True, limit=1000)
-    recent = desk.controller.jobs(owner=owner, limit=_RECENT)
-    for job in (*active, *recent):
-        card = desk.controller.card(job.id)
-        shown_at = (card.chat, card.message) if card else (None, None)
-        if (message.chat.id, meant.message_id) in (shown_at, (job.chat, job.reply_to)):
-            return job
-    return None
 
 
 async def _drop_keyboard(query: CallbackQuery, job: Job, desk: Desk) -> None:

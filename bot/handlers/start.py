@@ -1,20 +1,31 @@
-"""/start, /help, and the lists of commands that clients show."""
+"""/start with what links put behind it, and /help."""
 
 from __future__ import annotations
 
 import logging
 
 from aiogram import Bot, F, Router
-from aiogram.exceptions import AiogramError, TelegramAPIError
-from aiogram.filters import Command, CommandStart
-from aiogram.types import BotCommand, BotCommandScopeChat, BotCommandScopeDefault, Message
+from aiogram.enums import ChatType
+from aiogram.exceptions import AiogramError
+from aiogram.filters import Command, CommandObject, CommandStart
+from aiogram.types import Message, User
+from aiogram.utils.formatting import Bold
 
+from bot.cards.view import View
+from bot.cards.welcome import draw_invited
 from bot.cards.wording import show_limit, show_paths
+from bot.commands import publish_for_admins
 from bot.desk import Desk
-from bot.settings import BotSettings
-from bot.texts import LANGUAGES, Texts, Tongue
+from bot.handlers.settings import draw_greeting
+from bot.handlers.status import find_subject
+from bot.names import find_language
+from bot.texts import Texts, clean_name
+from controller.people import INVITE_PREFIX
+from controller.records import Role
 
 log = logging.getLogger(__name__)
+
+_JOB_PREFIX = "job_"
 
 
 def make_router() -> Router:
@@ -24,8 +35,31 @@ def make_router() -> Router:
     return router
 
 
-async def greet(message: Message, desk: Desk) -> None:
-    await message.answer(desk.tongue("start"))
+async def greet(
+    message: Message,
+    *,
+    command: CommandObject,
+    bot: Bot,
+    desk: Desk,
+    texts: Texts,
+    invited: Role | None,
+) -> None:
+    """Say what the bot does; a link may bring somebody in, or to a job's card."""
+    payload = (command.args or "").strip()
+    private = message.chat.type == ChatType.PRIVATE
+    user = message.from_user
+    if payload.startswith(_JOB_PREFIX) and private:
+        await _open_card(message, payload.removeprefix(_JOB_PREFIX), desk)
+        return
+    if payload.startswith(INVITE_PREFIX) and private and user and invited is None:
+        invited = _raise(payload, user, desk)
+    if invited is None or user is None:
+        await message.answer(**draw_greeting(desk, desk.tongue).as_kwargs())
+    else:
+        await message.answer(**_draw_welcome(invited, user, desk).as_kwargs())
+        await _tell_inviter(user, invited, bot, desk, texts)
+    if desk.actor.admin or invited is Role.ADMIN:
+        await publish_for_admins(bot, desk.controller, desk.settings, texts)
 
 
 async def show_help(message: Message, desk: Desk) -> None:
@@ -34,40 +68,39 @@ async def show_help(message: Message, desk: Desk) -> None:
     await message.answer(desk.tongue("help", limit=limit, paths=paths))
 
 
-async def publish_commands(bot: Bot, settings: BotSettings, texts: Texts) -> None:
-    """Set the commands per language, and wider ones for admins.
+def _raise(code: str, user: User, desk: Desk) -> Role | None:
+    """What somebody becomes by a link who was served before; None where that is nothing new."""
+    if desk.actor.admin:
+        return None
+    before = desk.controller.people.role(user.id)
+    role = desk.controller.people.accept(code, user.id, clean_name(user.full_name))
+    return role if role is not before and role is Role.ADMIN else None
 
-    An admin who never wrote to the bot has no chat yet: that is skipped. Trouble is logged and
-    not raised, as the bot works without the lists.
-    """
+
+def _draw_welcome(role: Role, user: User, desk: Desk) -> View:
+    limit = show_limit(desk.settings.download_limit, desk.tongue)
+    path = show_paths(desk.controller.settings, desk.tongue)
+    return draw_invited(role, clean_name(user.full_name, 40), desk.tongue, limit=limit, path=path)
+
+
+async def _open_card(message: Message, job_id: str, desk: Desk) -> None:
+    """The card anew at the bottom, or where to look for it."""
+    job = desk.controller.get(job_id, by=desk.actor)
+    if job.chat == message.chat.id:
+        desk.notifier.resend(find_subject(job))
+    else:
+        await message.reply(desk.tongue("job-elsewhere", id=job.short_id))
+
+
+async def _tell_inviter(user: User, role: Role, bot: Bot, desk: Desk, texts: Texts) -> None:
+    """Best effort: the invited person is in all the same."""
+    inviter = desk.controller.people.invited_by(user.id)
+    if inviter is None:
+        return
+    tongue = texts[find_language(desk.controller, inviter)]
+    key = "invite-taken-admin" if role is Role.ADMIN else "invite-taken-user"
+    text = tongue.rich(key, name=Bold(clean_name(user.full_name, 40)), id=str(user.id))
     try:
-        for language in LANGUAGES:
-            code = None if language == "en" else language
-            commands = list_commands(texts[language])
-            await bot.set_my_commands(commands, BotCommandScopeDefault(), code)
+        await bot.send_message(inviter, **text.as_kwargs())
     except AiogramError as error:
-        log.warning("the commands could not be set: %s", error)
-    for admin in sorted(settings.admins):
-        await _publish_for_admin(bot, admin, texts)
-
-
-def list_commands(tongue: Tongue, *, admin: bool = False) -> list[BotCommand]:
-    wide = "-admin" if admin else ""
-    return [
-        BotCommand(command="status", description=tongue(f"command-status{wide}")),
-        BotCommand(command="cancel", description=tongue(f"command-cancel{wide}")),
-        BotCommand(command="help", description=tongue("command-help")),
-        BotCommand(command="start", description=tongue("command-start")),
-    ]
-
-
-async def _publish_for_admin(bot: Bot, admin: int, texts: Texts) -> None:
-    try:
-        for language in LANGUAGES:
-            code = None if language == "en" else language
-            commands = list_commands(texts[language], admin=True)
-            await bot.set_my_commands(commands, BotCommandScopeChat(chat_id=admin), code)
-    except TelegramAPIError as error:
-        log.info("no commands for admin %s, who may not have started the bot: %s", admin, error)
-    except AiogramError as error:
-        log.warning("the commands of admin %s could not be set: %s", admin, error)
+        log.info("the inviter %s could not be told: %s", inviter, type(error).__name__)

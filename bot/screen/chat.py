@@ -1,13 +1,15 @@
 """One chat's cards: what to show next and when, one edit at a time.
 
-Newest state wins: what is queued is "this job has changed", never a text. Changes go first,
-progress is looked at by turns. A 429 or an outage stops this chat only.
+Newest state wins: what is queued is "this has changed", never a text. Ends go first, then other
+changes; progress is looked at by turns, as often as its age asks for. A 429 or an outage stops
+this chat only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 
 from aiogram import Bot
@@ -20,12 +22,12 @@ from aiogram.exceptions import (
 )
 
 from bot.screen.board import Board
-from bot.screen.delivery import Delivery
+from bot.screen.endings import Endings
+from bot.screen.exhibits import Exhibit
 from bot.screen.pace import Pace
+from bot.screen.traffic import Postponed, Traffic, Urgency, urgent
 from controller.errors import StorageError, Unclear
-from controller.records import Card, Job
 from controller.service import Controller
-from controller.states import JobState
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +40,13 @@ OUTAGES = (
     StorageError,
     Unclear,
 )
-_LIVE = (JobState.QUEUED, JobState.RUNNING)
 
 
 class Chat:
-    """Shows the jobs of a chat until cancelled. ``spawn`` starts a delivery beside it."""
+    """Shows the cards of a chat until cancelled.
+
+    ``spawn`` starts the telling of an end, ``reroute`` looks for the chat of a subject anew.
+    """
 
     def __init__(
         self,
@@ -50,22 +54,28 @@ class Chat:
         *,
         controller: Controller,
         board: Board,
-        delivery: Delivery,
+        endings: Endings,
         pace: Pace,
+        traffic: Traffic,
         spawn: Spawn,
+        reroute: Spawn,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.id = chat
         self._controller = controller
         self._board = board
-        self._delivery = delivery
+        self._endings = endings
         self._pace = pace
+        self._traffic = traffic
         self._spawn = spawn
-        self._changed: dict[str, None] = {}
-        """Jobs to show at once, oldest first."""
+        self._reroute = reroute
+        self._chance = chance
+        self._changed: dict[str, Urgency] = {}
+        """Subjects to show at once, oldest first."""
         self._live: dict[str, float] = {}
-        """Jobs whose progress is followed, with the time of the next look."""
-        self._events: dict[int, str] = {}
-        """Events that are not shown yet."""
+        """Subjects whose progress is followed, with the time of the next look."""
+        self._events: dict[int, set[str]] = {}
+        """Events that are not shown yet, with the subjects that have to show them."""
         self._newest_event = 0
         self._news = asyncio.Event()
         self._free_at = 0.0
@@ -77,59 +87,70 @@ class Chat:
         """The first event that this chat has not shown."""
         return min(self._events, default=None)
 
-    def add(self, job_id: str, event_id: int | None = None) -> None:
-        """A job has changed."""
-        self._changed[job_id] = None
+    def add(
+        self, subject: str, event_id: int | None = None, urgency: Urgency = Urgency.CHANGE
+    ) -> None:
+        """Something has changed."""
+        self._changed[subject] = max(urgency, self._changed.get(subject, urgency))
         if event_id is not None:
-            self._events[event_id] = job_id
+            self._events.setdefault(event_id, set()).add(subject)
             self._newest_event = max(self._newest_event, event_id)
         self._news.set()
 
     async def run(self, bot: Bot) -> None:
         while True:
             self._news.clear()
-            job_id, at = self._choose()
-            wait_s = None if job_id is None else at - _now()
-            if wait_s is None or wait_s > 0:
+            subject, at, urgency = self._choose()
+            if subject is None:
+                await self._wait(None)
+            elif (wait_s := at - _now()) > 0:
                 await self._wait(wait_s)
-                continue
-            if job_id is not None:
-                await self._show(bot, job_id)
+            else:
+                await self._show(bot, subject, urgency)
 
-    async def deliver(self, bot: Bot, job_id: str) -> None:
-        """Send a job's end, however long that takes."""
+    async def deliver(self, bot: Bot, subject: str) -> None:
+        """Tell of an end, however long that takes."""
         failures = 0
         while True:
             backoff = self._pace.backoff
-            await asyncio.sleep(max(0.0, self._free_at - _now()))
-            job, card = self._find(job_id)
-            if job is None or card is None or card.finished:
+            await asyncio.sleep(self._traffic.wait_s(self.id, Urgency.ANSWER))
+            exhibit = self._board.exhibits.find(subject)
+            if exhibit is None or exhibit.card.finished or not exhibit.ended:
                 return
             try:
-                await self._delivery.deliver(bot, job, card)
+                await self._endings.tell(bot, exhibit)
                 # a card that was left alone while the chat was closed has to catch up
-                self.add(job_id)
+                self.add(subject)
                 return
             except TelegramRetryAfter as error:
-                self._freeze(error.retry_after)
+                self._traffic.freeze(self.id, error.retry_after)
                 continue
             except OUTAGES as error:
+                self._follow(error)
                 failures += 1
-                log.warning("the end of job %s has to wait: %s", job_id, type(error).__name__)
+                log.warning("the end of %s has to wait: %s", subject, type(error).__name__)
             except Exception:
                 failures += 1
-                log.exception("the end of job %s could not be told, try %s", job_id, failures)
+                log.exception("the end of %s could not be told, try %s", subject, failures)
                 backoff = self._pace.stubborn
             await asyncio.sleep(backoff.wait_s(failures))
 
-    def _choose(self) -> tuple[str | None, float]:
-        """The job to show next, and when."""
-        for job_id in self._changed:
-            return job_id, self._free_at
+    def _choose(self) -> tuple[str | None, float, Urgency]:
+        """What to show next, when, and how urgent it is."""
+        if self._changed:
+            subject = max(self._changed, key=self._changed.__getitem__)
+            urgency = self._changed[subject]
+            return subject, self._find_room_at(urgency), urgency
         if not self._live:
-            return None, 0.0
-        job_id = min(self._live, key=self._live.__getitem__)
-        return job_id, max(self._free_at, self._progress_at, self._live[job_id])
+            return None, 0.0, Urgency.PROGRESS
+        subject = min(self._live, key=self._live.__getitem__)
+        at = max(self._progress_at, self._live[subject])
+        return subject, max(at, self._find_room_at(Urgency.PROGRESS)), Urgency.PROGRESS
+
+    def _find_room_at(self, urgency: Urgency) -> float:
+        # an end does not wait for the gap after an edit: bursts are allowed
+        free_at = self._free_at if urgency < Urgency.END or self._failures else 0.0
+        return max(free_at, _now() + self._traffic.wait_s(self.id, urgency))
 
     async def _wait(self, seconds: float | None) -> None:
         try:
@@ -138,60 +159,76 @@ class Chat:
         except TimeoutError:
             return
 
-    async def _show(self, bot: Bot, job_id: str) -> None:
-        seen = [event for event, job in self._events.items() if job == job_id]
-        self._changed.pop(job_id, None)
-        job, card = self._find(job_id)
+    async def _show(self, bot: Bot, subject: str, urgency: Urgency) -> None:
+        seen = [event for event, subjects in self._events.items() if subject in subjects]
+        self._changed.pop(subject, None)
+        exhibit = self._board.exhibits.find(subject)
         sent = False
-        if job is not None and card is not None and not self._board.is_muted(job, card):
+        if exhibit is not None and exhibit.card.chat != self.id:
+            self._live.pop(subject, None)
+            self._forget(subject, seen)
+            self._reroute(subject)
+            return
+        if exhibit is not None and not self._board.is_muted(None, exhibit.card):
             try:
-                sent = await self._board.show(bot, job, card)
+                with urgent(urgency):
+                    sent = await self._board.show(bot, exhibit)
+            except Postponed:
+                self._live[subject] = _now() + self._pace.gap_s
+                return
             except TelegramRetryAfter as error:
-                self._changed[job_id] = None
-                self._freeze(error.retry_after)
+                self.add(subject, urgency=urgency)
+                self._traffic.freeze(self.id, error.retry_after)
                 return
             except OUTAGES as error:
-                self._changed[job_id] = None
+                self._follow(error)
+                self.add(subject, urgency=urgency)
                 self._failures += 1
                 log.warning("chat %s has to wait: %s", self.id, error)
-                self._freeze(self._pace.backoff.wait_s(self._failures))
+                self._hold(self._pace.backoff.wait_s(self._failures))
                 return
             except Exception:
-                log.exception("the card of %s could not be shown", job_id)
+                log.exception("the card of %s could not be shown", subject)
         self._failures = 0
-        self._plan(job_id, job, sent=sent)
-        self._forget(seen)
+        self._plan(subject, exhibit, sent=sent)
+        self._forget(subject, seen)
 
-    def _plan(self, job_id: str, job: Job | None, *, sent: bool) -> None:
+    def _plan(self, subject: str, exhibit: Exhibit | None, *, sent: bool) -> None:
         """When to look again, and what follows from an end."""
         now = _now()
-        age_s = self._controller.clock() - (job.started_at or job.created_at) if job else 0.0
+        age_s = self._controller.clock() - exhibit.since if exhibit else 0.0
         interval_s = self._pace.interval_s(age_s, group=self._is_group)
+        interval_s = self._pace.shake(interval_s, self._chance, group=self._is_group)
         if sent:
-            gap_s = self._pace.group_gap_s if self._is_group else self._pace.gap_s
-            self._free_at = max(self._free_at, now + gap_s)
+            self._hold(self._pace.group_gap_s if self._is_group else self._pace.gap_s)
             self._progress_at = now + interval_s
-        card = self._controller.card(job_id)
-        if job is None or card is None or card.finished or job.state not in _LIVE:
-            self._live.pop(job_id, None)
+        # while it was shown, it may have ended and been told
+        card = self._controller.card(subject)
+        if exhibit is None or card is None or card.finished or not exhibit.live:
+            self._live.pop(subject, None)
         else:
-            self._live[job_id] = now + interval_s
-        if job and card and job.state.is_terminal and not card.finished:
-            self._spawn(job_id)
+            self._live[subject] = now + interval_s
+        if exhibit and card and exhibit.ended and not card.finished:
+            self._spawn(subject)
 
-    def _forget(self, events: list[int]) -> None:
+    def _forget(self, subject: str, events: list[int]) -> None:
         for event in events:
-            self._events.pop(event, None)
+            self._events[event].discard(subject)
+            if not self._events[event]:
+                del self._events[event]
         if events:
             oldest = self.oldest_event
             done = self._newest_event if oldest is None else oldest - 1
             self._controller.move_cursor(cursor_name(self.id), done)
 
-    def _find(self, job_id: str) -> tuple[Job | None, Card | None]:
-        job = self._board.find_job(job_id)
-        return job, self._board.find_card(job) if job else None
+    def _follow(self, error: Exception) -> None:
+        """A group became a supergroup, with another number."""
+        if isinstance(error, TelegramMigrateToChat):
+            log.info("chat %s became %s", self.id, error.migrate_to_chat_id)
+            self._controller.move_chat(self.id, error.migrate_to_chat_id)
+            self._reroute(f"group:{error.migrate_to_chat_id}")
 
-    def _freeze(self, seconds: float) -> None:
+    def _hold(self, seconds: float) -> None:
         self._free_at = max(self._free_at, _now() + seconds)
 
     @property

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from aiogram import Bot
 from aiogram.exceptions import (
-    AiogramError,
     TelegramBadRequest,
     TelegramEntityTooLarge,
     TelegramForbiddenError,
@@ -15,29 +15,29 @@ from aiogram.exceptions import (
     TelegramNetworkError,
     TelegramServerError,
 )
-from aiogram.types import FSInputFile, Message, ReplyParameters
+from aiogram.types import FSInputFile, Message
 
-from bot.cards.card import View
 from bot.cards.results import (
+    AS_FILE,
     Obstacle,
-    draw_caption,
     draw_failure,
     draw_gone,
-    draw_link,
+    draw_result,
     name_result,
 )
+from bot.cards.view import View
 from bot.screen.board import Board, is_closed, reply_to
+from bot.screen.looks import UPLOAD_TIMEOUT_S, as_caption, find_link, send_looks
+from bot.screen.sampling import deliver_sample
 from bot.settings import BotSettings
 from bot.texts import Texts
-from controller.errors import NotStored, StorageError
+from controller.errors import NotStored
 from controller.records import Card, Job
 from controller.service import Controller
 from controller.states import JobState
 
 log = logging.getLogger(__name__)
 
-#: An upload of 50 MB over a slow line; aiogram's own limit is a minute.
-_UPLOAD_TIMEOUT_S = 1800
 #: After so many uploads that broke, the link goes out instead.
 _UPLOADS = 3
 #: Telegram's words where a chat takes texts and no files.
@@ -66,11 +66,7 @@ class Delivery:
         self._board.change(job.id, delivering_at=self._controller.clock())
         sent: Message | None = None
         try:
-            match job.state:
-                case JobState.DONE:
-                    sent = await self._send_result(bot, job, card)
-                case JobState.FAILED:
-                    await self._send(bot, job, card, draw_failure(job, self._texts[job.language]))
+            sent = await self._tell(bot, job, card)
         except TelegramMigrateToChat as error:
             self._board.change(job.id, chat=error.migrate_to_chat_id, message=None)
             raise
@@ -86,11 +82,28 @@ class Delivery:
         self._broken.pop(job.id, None)
         self._board.change(job.id, finished=True)
         if sent is not None:
-            # after that: a kill while the clip is on its way must not bring the result again
-            await self._send_clip(bot, job, card, sent)
+            # after that: a kill while these are on their way must not bring the result again
+            await send_looks(bot, self._controller, self._settings, self._texts, job, card, sent)
+
+    async def _tell(self, bot: Bot, job: Job, card: Card) -> Message | None:
+        """Returns the message with a result that pictures may follow."""
+        if job.sample_of is not None:
+            await deliver_sample(
+                bot, self._controller, self._board, self._settings, self._texts, job, card
+            )
+            return None
+        match job.state:
+            case JobState.DONE:
+                return await self._send_result(bot, job, card)
+            case JobState.FAILED:
+                await self._send(bot, job, card, draw_failure(job, self._texts[job.language]))
+        return None
+
+    def _fits(self, job: Job) -> bool:
+        return (job.output_bytes or 0) <= self._settings.upload_limit
 
     async def _send_result(self, bot: Bot, job: Job, card: Card) -> Message:
-        if (job.output_bytes or 0) > self._settings.upload_limit:
+        if not self._fits(job):
             return await self._send_link(bot, job, card, Obstacle.LARGE)
         try:
             async with self._controller.result_file(job) as path:
@@ -115,64 +128,50 @@ class Delivery:
             # if this fails too, it is the network: the uploads are counted anew
             return await self._send_link(bot, job, card, Obstacle.BROKEN)
 
-    async def _send_clip(self, bot: Bot, job: Job, card: Card, result: Message) -> None:
-        """A look beside the result, where there is one: nothing about it may send that again."""
-        try:
-            size = await self._controller.clip_bytes(job)
-            if not 0 < size <= self._settings.upload_limit:
-                return
-            async with self._controller.clip_file(job) as path:
-                await bot.send_video(
-                    card.chat,
-                    FSInputFile(path, filename=f"{Path(name_result(job)).stem}_clip.mp4"),
-                    caption=self._texts[job.language]("result-clip"),
-                    disable_notification=True,
-                    supports_streaming=True,
-                    reply_parameters=ReplyParameters(
-                        message_id=result.message_id, allow_sending_without_reply=True
-                    ),
-                    request_timeout=_UPLOAD_TIMEOUT_S,
-                )
-        except (AiogramError, StorageError) as error:
-            log.warning("the clip of job %s was not sent: %s", job.id, type(error).__name__)
-
     async def _send_file(self, bot: Bot, job: Job, card: Card, path: Path) -> Message:
         name = name_result(job)
         file = FSInputFile(path, filename=name)
-        caption = draw_caption(job, self._texts[job.language])
-        common = caption.as_kwargs(
-            text_key="caption", entities_key="caption_entities", parse_mode_key="parse_mode"
-        )
+        view = self._draw(job, AS_FILE)
+        common: dict[str, Any] = {
+            **as_caption(view.text),
+            "reply_markup": view.keyboard,
+            "disable_notification": job.batch is not None,
+            "reply_parameters": reply_to(job, card),
+            "request_timeout": UPLOAD_TIMEOUT_S,
+        }
         facts = job.result.facts if job.result else None
         # players inside the chat take MP4 only (Bot API: sendVideo)
         if not name.lower().endswith(".mp4") or facts is None:
             return await bot.send_document(
-                card.chat,
-                file,
-                **common,
-                disable_content_type_detection=True,
-                reply_parameters=reply_to(job, card),
-                request_timeout=_UPLOAD_TIMEOUT_S,
+                card.chat, file, disable_content_type_detection=True, **common
             )
         return await bot.send_video(
             card.chat,
             file,
-            **common,
             width=facts.width,
             height=facts.height,
             duration=round(facts.duration_s),
             supports_streaming=True,
-            reply_parameters=reply_to(job, card),
-            request_timeout=_UPLOAD_TIMEOUT_S,
+            **common,
         )
 
     async def _send_link(self, bot: Bot, job: Job, card: Card, why: Obstacle) -> Message:
-        link = self._controller.result_link(job)
-        tongue = self._texts[job.language]
-        view = draw_link(job, link, why, self._settings.upload_limit, tongue)
-        return await self._send(bot, job, card, view)
+        return await self._send(bot, job, card, self._draw(job, why))
+
+    def _draw(self, job: Job, why: str) -> View:
+        return draw_result(
+            job,
+            find_link(self._controller, job),
+            why,
+            self._texts[job.language],
+            limit=self._settings.upload_limit,
+            now=self._controller.clock(),
+        )
 
     async def _send(self, bot: Bot, job: Job, card: Card, view: View) -> Message:
         return await bot.send_message(
-            card.chat, **view.as_kwargs(), reply_parameters=reply_to(job, card)
+            card.chat,
+            **view.as_kwargs(),
+            disable_notification=job.batch is not None,
+            reply_parameters=reply_to(job, card),
         )

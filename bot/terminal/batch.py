@@ -38,6 +38,8 @@ class Batch:
         self._tongue = tongue
         self._cursor = controller.newest_event()
         self._fleet = Fleet(controller, reporter)
+        self._pause: float | None = None
+        """The pause that was told of last."""
         self._last_words: list[tuple[str, str]] = []
         """Last lines that wait for the machines to be cleaned up."""
 
@@ -147,10 +149,23 @@ class Batch:
                 self._finish(item, item.job)
 
     async def _look(self) -> None:
+        self._warn_of_pause()
         for item in self.open():
             if item.job and item.job.state is JobState.RUNNING:
                 await self._look_at(item)
         self._fleet.look()
+
+    def _warn_of_pause(self) -> None:
+        """Once a pause, where a video waits: it goes on to wait."""
+        switch = self._controller.queue.paused
+        waits = any(item.job and item.job.state is JobState.QUEUED for item in self.open())
+        if switch is None:
+            self._pause = None
+        elif waits and self._pause != switch.at:
+            self._pause = switch.at
+            self.reporter.warn(
+                "The queue is paused: it waits until an admin resumes it in the chat"
+            )
 
     async def _look_at(self, item: Item) -> None:
         """The machine, its log and the progress of one job, as far as they are new."""

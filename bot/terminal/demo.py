@@ -71,6 +71,9 @@ async def _bot(url: str, settings: Settings) -> AsyncIterator[None]:
         "NOXFVR_DATA_DIR": str(settings.data_dir),
         "NOXFVR_POLL_S": str(settings.poll_s),
         "NOXFVR_IDLE_S": str(settings.idle_s),
+        # beside another bot of this computer, whatever that one is told to serve
+        "NOXFVR_BIND": "127.0.0.1:0",
+        "NOXFVR_PUBLIC_URL": "",
     }
     log_path = settings.data_dir / "bot.log"
     with log_path.open("wb") as log_file:

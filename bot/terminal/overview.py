@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from bot.terminal.batch import show_time
 from bot.terminal.rows import Item, as_item, job_row
 from bot.texts import Tongue
 from controller.errors import ProviderError, Unclear
@@ -88,7 +89,18 @@ def _describe_job(controller: Controller, job: Job, item: Item, tongue: Tongue) 
     told = item.error
     if job.state is JobState.QUEUED and job.waits_for:
         told = f"{tongue(f'reason-{job.waits_for}')} ({job.waits_detail})"
+    elif job.state is JobState.HELD and job.held_for:
+        told = f"{tongue(f'reason-{job.held_for}')}{_describe_terms(job)}"
     return f"{job.short_id}  {job.state:<9}{percent:>5}  {job.source_name}{told and f'  {told}'}"
+
+
+def _describe_terms(job: Job) -> str:
+    """What somebody would have to say yes to."""
+    terms = job.held_data
+    if not terms.get("usd"):
+        return f" ({show_time(terms['seconds'])})" if "seconds" in terms else ""
+    gpu = terms["gpu"] or "a machine"
+    return f" ({gpu} @ ${terms['usd_per_hour']:.3f}/hr, ${terms['usd']:.2f} at most)"
 
 
 def _describe_machine(controller: Controller, machine: Machine) -> str:

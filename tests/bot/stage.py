@@ -7,13 +7,18 @@ from contextlib import asynccontextmanager, suppress
 
 from aiogram.client.session.base import BaseSession
 from aiogram.methods import (
+    EditMessageCaption,
+    EditMessageMedia,
+    EditMessageReplyMarkup,
     EditMessageText,
     GetFile,
+    GetMe,
     SendDocument,
     SendMessage,
+    SendPhoto,
     SendVideo,
 )
-from aiogram.types import Chat, File, Message, Update
+from aiogram.types import Chat, File, Message, Update, User
 
 from bot.cards.callbacks import Act, JobPress, Place
 from bot.client import make_bot
@@ -28,7 +33,8 @@ TOKEN = "42:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 USER, OTHER, ADMIN, STRANGER = 7, 8, 1, 666
 FAST = Pace(
     steps=((1e12, 0.01),), slowest_s=0.01, group_s=0.01, gap_s=0, group_gap_s=0,
-    backoff=Backoff(first_s=0.01, longest_s=0.02),
+    backoff=Backoff(first_s=0.01, longest_s=0.02), jitter=0, private=None, group=None,
+    global_per_s=1e6,
 )  # fmt: skip
 VIDEO_BYTES = to_json(FACTS).encode()
 VIDEO_SIZE = len(VIDEO_BYTES)
@@ -75,16 +81,26 @@ class RecordingSession(BaseSession):
                 while not self.updates:  # noqa: ASYNC110
                     await asyncio.sleep(0.005)
                 return self.updates.popleft()
+            case GetMe():
+                return User(
+                    id=42, is_bot=True, first_name="bot", username="noxfvr_bot"
+                )
             case GetFile():
                 return File(
                     file_id=method.file_id, file_unique_id="u", file_path="videos/1.mp4",
                     file_size=len(self.file_bytes),
                 )  # fmt: skip
-            case SendMessage() | SendVideo() | SendDocument():
+            case SendMessage() | SendPhoto() | SendVideo() | SendDocument():
                 number = next(self._ids)
                 self.screen[method.chat_id, number] = method
                 return _message(bot, method.chat_id, number)
-            case EditMessageText():
+            case EditMessageReplyMarkup():
+                place = method.chat_id, method.message_id
+                if place in self.screen:
+                    change = {"reply_markup": method.reply_markup}
+                    self.screen[place] = self.screen[place].model_copy(update=change)
+                return _message(bot, *place)
+            case EditMessageText() | EditMessageCaption() | EditMessageMedia():
                 self.screen[method.chat_id, method.message_id] = method
                 return _message(bot, method.chat_id, method.message_id)
         return True

@@ -9,7 +9,7 @@ from aiogram.exceptions import (
     TelegramServerError,
 )
 
-from bot.cards.results import Obstacle, draw_caption, draw_link
+from bot.cards.results import Link, Obstacle, draw_caption, draw_result
 from bot.screen.pace import Pace
 from remote_runner.protocol import NOTES, Facts, Result, from_json
 from tests.bot.stage import FAST, USER, Stage, buttons
@@ -65,35 +65,42 @@ async def test_a_file_on_the_bots_computer_is_named_and_not_linked(stage, texts)
     job = await deliver(stage)
     link = stage.house.controller.result_link(job)
     assert link.startswith("file://")
-    view = draw_link(job, link, Obstacle.REFUSED, 50_000_000, texts["en"])
+    view = draw_result(
+        job, Link(url=link), Obstacle.REFUSED, texts["en"], limit=50_000_000, now=0
+    )
     text, entities = view.text.render()
     assert link not in text
     assert f"on the computer that runs the bot, in its storage: {job.output_key}" in text
     assert "larger than" not in text
     assert [each for each in entities if each.url] == []
-    assert view.keyboard is None
+    assert buttons(type("M", (), {"reply_markup": view.keyboard})) == ["Again with…"]
 
 
 async def test_a_web_link_is_a_button_and_no_preview(stage, texts):
     job = await deliver(stage)
     link = "https://s3.example.com/" + "k" * 450
-    view = draw_link(job, link, Obstacle.LARGE, 50_000_000, texts["en"])
+    view = draw_result(
+        job, Link(url=link, expires_at=90.0), Obstacle.LARGE, texts["en"], limit=1, now=30.0
+    )
     text, entities = view.text.render()
     assert link not in text
-    assert [each.url for each in entities if each.type == "text_link"] == [link]
-    assert buttons(type("M", (), {"reply_markup": view.keyboard})) == ["Open the result"]
+    assert "The link ends in 1 min." in text
+    assert [each.unix_time for each in entities if each.type == "date_time"] == [90]
+    assert [each for each in entities if each.url] == []
+    (download, renew), (again,) = view.keyboard.inline_keyboard
+    assert (download.text, download.url) == ("Download", link)
+    assert (renew.text, again.text) == ("New link", "Again with…")
 
 
 async def test_a_large_result_in_a_bucket_comes_as_a_button_with_its_web_link(stage, monkeypatch):
     link = "https://s3.example.com/output/clip.mp4?X-Amz-Signature=" + "k" * 400
-    monkeypatch.setattr(stage.house.storage, "link", lambda key: link)
+    monkeypatch.setattr(stage.house.storage, "link", lambda key, **_: link)
     monkeypatch.setattr(type(stage.settings), "upload_limit", 10)
     await deliver(stage)
     sent = stage.session.sent[-1]
     assert stage.session.named("sendVideo") == []
     assert link not in sent.text
-    ((button,),) = sent.reply_markup.inline_keyboard
-    assert button.url == link
+    assert sent.reply_markup.inline_keyboard[0][0].url == link
 
 
 async def test_a_file_that_telegram_refuses_becomes_a_link(stage):

@@ -8,10 +8,15 @@ from fluent.syntax import FluentParser, ast
 from fluent.syntax.visitor import Visitor
 
 import bot
+from bot import commands
+from bot.cards.admin_callbacks import LanguageChoice, Sieve
+from bot.cards.choices import Setting
 from bot.cards.presets import Preset
+from bot.cards.results import Obstacle
 from bot.feed.intake import DownloadFailed, TooBigForTelegram, TooBigUnknown
 from bot.texts import LANGUAGES, LOCALES
-from controller import errors, states
+from controller import errors, market, states
+from controller.records import Limit, Role
 from controller.settings import Settings
 from controller.states import JobState, MachineState
 from remote_runner import protocol
@@ -61,6 +66,15 @@ def needed_keys():
     yield from (f"phase-processing-{each}" for each in protocol.Mode)
     yield from (f"preset-{each}" for each in Preset)
     yield from (f"note-{each}" for each in protocol.NOTES)
+    yield from (f"filter-{each}" for each in market.Filter)
+    yield from (f"hold-{each}" for each in Limit)
+    yield from (f"role-{each}" for each in Role)
+    yield from (f"list-sieve-{each}" for each in Sieve)
+    yield from (f"language-{each}" for each in LanguageChoice)
+    yield from (f"result-{each}" for each in Obstacle)
+    yield from (f"setting-{each}" for each in Setting)
+    yield from (f"command-{each}" for each in (*commands.LISTED, *commands.ADMIN_COMMANDS))
+    yield from (f"health-problem-{each}" for each in ("loops", "listing", "poller", "database"))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -106,7 +120,7 @@ def test_russian_is_written_in_russian(texts):
         for message in read("ru")
         if not variables(message) and texts["ru"](message.id.name).isascii()
     ]
-    assert latin_only == ["paths-folder", "fact-hdr"]
+    assert latin_only == ["language-en", "spend-date", "paths-folder", "fact-hdr"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -120,16 +134,51 @@ def test_an_unknown_note_is_shown_as_it_is(texts, language):
 
 
 def used_patterns():
+    for node in trees():
+        if isinstance(node, python.Constant) and isinstance(node.value, str):
+            yield re.escape(node.value)
+        elif isinstance(node, python.JoinedStr):
+            parts = [
+                re.escape(str(each.value)) if isinstance(each, python.Constant) else ".+"
+                for each in node.values
+            ]
+            # enough of a key to tell it from others: f"list-{name}", f"{key}-title"
+            said = "".join(part for part in parts if part != ".+")
+            if re.fullmatch(r"(?=.*[a-z]{3})[a-z]*\\-[a-z_\\-]*", said):
+                yield "".join(parts)
+
+
+def trees():
     for path in Path(bot.__file__).parent.rglob("*.py"):
-        for node in python.walk(python.parse(path.read_text("utf-8"))):
-            if isinstance(node, python.Constant) and isinstance(node.value, str):
-                yield re.escape(node.value)
-            elif isinstance(node, python.JoinedStr) and isinstance(
-                node.values[0], python.Constant
-            ):
-                start = str(node.values[0].value)
-                if re.fullmatch(r"[a-z]+-[a-z-]*", start):
-                    yield re.escape(start) + ".*"
+        yield from python.walk(python.parse(path.read_text("utf-8")))
+
+
+def named_keys():
+    """Keys that are written out where a text is asked for, or named for a toast."""
+    for node in trees():
+        if isinstance(node, python.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if name in ("tongue", "_tongue", "rich") and node.args:
+                for each in python.walk(node.args[0]):
+                    if isinstance(each, python.Constant) and isinstance(each.value, str):
+                        yield each.value
+        elif isinstance(node, python.Constant) and str(node.value).startswith("toast-"):
+            yield str(node.value)
+
+
+def test_every_text_that_is_asked_for_is_there(texts):
+    # the beginnings of keys that are put together end in a dash
+    whole = {key for key in named_keys() if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", key)}
+    assert len(whole) > 150
+    assert {key for key in whole if not texts["en"].has(key)} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_can_be_filled_in(texts, language):
+    for message in read(language):
+        for number in (0, 1, 2, 5, 21):
+            values = dict.fromkeys(variables(message), number)
+            assert texts[language](message.id.name, **values)
 
 
 def test_every_text_is_used():

@@ -8,6 +8,7 @@ from bot.terminal import overview
 from bot.terminal.overview import find_credit, show_status
 from controller.errors import BadKey, RateLimited, Unclear
 from controller.providers.base import InstanceStatus
+from controller.records import Actor
 from tests.bot.stage import ADMIN, USER, Stage
 from tests.controller.standins import make_offer
 
@@ -90,7 +91,7 @@ async def test_many_machines_fit_into_one_message(rented, bot_settings):
     assert len(rented.store.machines.select()) == 30
     lines = await admins_status(stage)
     assert "Machines: 30" in lines
-    assert "…and 10 more" in lines
+    assert "…and 25 more" in lines
     assert len("\n".join(lines)) < 4096
 
 
@@ -131,7 +132,7 @@ async def test_a_job_that_waits_says_why_on_its_card_and_then_goes_on(stage):
 async def test_a_job_that_waits_says_why_in_the_list_and_in_the_terminal(stage, texts, capsys):
     stage.house.provider.market = [make_offer(usd_per_hour=0.2)]
     job = await stage.plan()
-    await stage.tap(job)
+    stage.house.controller.start(job.id, by=Actor(USER))
     await stage.house.tick()
     await stage.say(text="/status", language="en")
     assert "waits: no machine fits the job within the limits" in stage.session.sent[-1].text

@@ -105,7 +105,7 @@ async def test_not_modified_is_success(stage, caplog):
             lambda: Shown.read(stage.house.controller.card(job.id).shown).fingerprint
         )
         await asyncio.sleep(0.05)
-    assert len(edits(stage)) == 1
+    assert len(stage.session.named("sendMessage")) == 1
     assert "refused" not in caplog.text
 
 
@@ -203,7 +203,12 @@ async def test_a_group_that_moved_gets_its_card_there(stage):
         await stage.house.tick()
         await stage.until(lambda: stage.house.controller.card(job.id).chat == -1009)
         await stage.until(lambda: stage.house.controller.card(job.id).message)
-    assert "Готовлю машину" in stage.card_of(job).text
+        await stage.until(lambda: "Ход работы" in stage.card_of(job).text)
+        await stage.until(lambda: stage.house.controller.card("group:-1009"))
+        await stage.until(lambda: stage.house.controller.card("group:-1009").message)
+        card = stage.house.controller.card("group:-1009")
+        assert "готовлюсь" in stage.session.screen[-1009, card.message].text
+    assert stage.house.job(job).chat == -1009
 
 
 async def test_retries_and_failure_are_told_with_the_reason(stage):
@@ -343,9 +348,18 @@ def beat(house, done):
 
 def test_intervals_grow_with_age_and_in_groups():
     pace = Pace(backoff=Backoff())
-    ages = (0, 59, 61, 601, 3601)
-    assert [pace.interval_s(age, group=False) for age in ages] == [3, 3, 5, 15, 60]
-    assert [pace.interval_s(age, group=True) for age in ages] == [15, 15, 15, 15, 60]
+    ages = (0, 59, 61, 601, 3601, 20_000)
+    assert [pace.interval_s(age, group=False) for age in ages] == [3, 3, 5, 15, 30, 60]
+    assert [pace.interval_s(age, group=True) for age in ages] == [15, 15, 15, 15, 30, 60]
+
+
+@pytest.mark.parametrize(
+    ("chance", "alone", "group"), [(0, 4.5, 15), (0.5, 5, 15), (1, 5.5, 16.5)]
+)
+def test_jitter_is_a_tenth_and_never_below_what_groups_need(chance, alone, group):
+    pace = Pace()
+    assert pace.shake(5, lambda: chance, group=False) == pytest.approx(alone)
+    assert pace.shake(15, lambda: chance, group=True) == pytest.approx(group)
 
 
 @pytest.mark.parametrize("shown", [Shown(), Shown("abc", True, 1_800_000_000, True)])

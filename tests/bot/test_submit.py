@@ -25,8 +25,12 @@ async def test_a_video_becomes_a_plan_card(stage):
     assert "🎬 clip.mp4\n320×180 · 24 к/с · 10 с · H.264 · 1 кБ\n" in card.text
     assert "Звук: aac/rus" in card.text
     assert "Станет: 640×360, 24 к/с" in card.text
-    assert buttons(card) == ["✓ ×2", "×4", "Кадры ×2", "×2 и кадры ×2", "Старт", "Отменить"]
-    assert [b.style for b in card.reply_markup.inline_keyboard[-1]] == ["success", "danger"]
+    assert buttons(card) == [
+        "✓ ×2", "×4", "Кадры ×2", "×2 и кадры ×2", "Старт", "Сначала проба", "Настройки",
+        "Отменить",
+    ]  # fmt: skip
+    styles = [b.style for row in card.reply_markup.inline_keyboard[2:] for b in row]
+    assert styles == ["success", "primary", None, "danger"]
     assert all(
         len(b.callback_data.encode()) <= 64 for r in card.reply_markup.inline_keyboard for b in r
     )
@@ -66,14 +70,6 @@ async def test_every_way_to_send_a_video_is_taken(stage, content):
     await stage.say(**content)
     (job,) = stage.house.controller.jobs(owner=USER)
     assert job.state is JobState.DRAFT
-
-
-async def test_members_of_an_album_are_jobs_of_their_own(stage):
-    for name in ("a.mp4", "b.mp4", "c.mp4"):
-        await stage.say(video=make_video(name), media_group_id="g")
-    jobs = stage.house.controller.jobs(owner=USER)
-    assert [job.source_name for job in jobs] == ["c.mp4", "b.mp4", "a.mp4"]
-    assert len({stage.house.controller.card(job.id).message for job in jobs}) == 3
 
 
 async def test_the_same_update_again_makes_nothing_twice(stage):

@@ -39,11 +39,6 @@ command-cancel = Cancel a job
 command-status-admin = All jobs and machines
 command-cancel-admin = Cancel any job
 
-start =
-    Send me a video and get it back larger and smoother.
-
-    First I show what will come out and how long it takes. Nothing begins before you press “Start”.
-    More: /help
 help =
     What I do
     • enlarge the picture 2 or 4 times
@@ -57,7 +52,10 @@ help =
 
     Commands
     /status — what is being done
+    /upscale, /smooth, /both, /x4 — as a reply to a video or as its caption: begin with this choice
+    /batch — a whole folder in storage, like /batch input/c1
     /cancel — cancel a job: pick it from the list, reply to its card, or give its id, like /cancel 4f7k2a
+    /settings — language and defaults for new videos
     /help — this text
 
 paths-folder = input/c1/film.mp4
@@ -72,45 +70,6 @@ hint-photo = That's a picture, and I work on videos. Send a video, best as a fil
 hint-sticker = I can't do anything with stickers. Send a video.
 hint-audio = That's sound without a picture, and I need a video.
 hint-document = This doesn't look like a video. mp4, mkv, mov, webm, avi and other video files are fine.
-
-## Plan card
-
-preset-x2 = ×2
-preset-x4 = ×4
-preset-fps2 = 2× fps
-preset-both = ×2 and 2× fps
-button-chosen = ✓ { $label }
-button-start = Start
-button-cancel = Cancel
-button-yes = Yes, cancel
-button-no = No, go on
-button-retry = Try again
-button-open = Open the result
-
-plan-title = 🎬 { $name }
-plan-audio = Audio: { $list }
-plan-subtitles = Subtitles: { $list }
-plan-none = none
-plan-result = Will be: { $size }, { $fps }
-plan-time-measured = Takes about { $time } (measured on earlier runs)
-plan-time-formula = Takes about { $time } (estimate by formula)
-plan-reckoned = The model's speed is not known: the time is that of the heaviest one
-plan-cost = Cost: about { $money }
-plan-choose = Choose what to do and press “Start”.
-
-fact-vfr = variable frame rate
-fact-interlaced = interlaced
-fact-hdr = HDR
-fact-bits = { $value } bit
-fact-chapters =
-    { $count ->
-        [one] { $count } chapter
-       *[other] { $count } chapters
-    }
-
-task-scale = ×{ $scale }
-task-factor = { $factor }× fps
-task-same = an even frame rate
 
 ## While it runs
 
@@ -130,14 +89,12 @@ machine-busy = busy
 machine-retiring = being given back
 machine-gone = given back
 
-held-body = ⏸ Waits for a yes.
 queued-body = 🕓 In the queue: number { $position }.
 queued-again = 🔁 I'll try again shortly.
 queued-waits = 🕓 Waits: { $reason }. It begins by itself as soon as it can.
 assigned-body = 🔌 Getting the machine ready…
 cancelling-body = 🛑 Cancelling…
 confirm-body = Cancel this job? Within a day it can be run again and goes on behind what is finished.
-running-preview = See how it begins
 running-on = Machine: { $machine }
 running-eta = Ready { $when }
 when-in = in { $time }
@@ -161,38 +118,6 @@ stage-now = ▶ { $stage }
 stage-later = ○ { $stage }
 
 ## The end
-
-done-title = ✅ Done: { $name }
-done-change = { $before } → { $after }
-done-took = Took { $time }
-done-cost = Cost { $money }
-failed-title = ❌ Failed: { $name }
-failed-reason = Reason: { $reason }.
-failed-attempts =
-    { $count ->
-        [one] { $count } attempt was made.
-       *[other] { $count } attempts were made.
-    }
-cancelled-title = 🚫 Cancelled: { $name }
-cancelled-expired = The card waited for a long time, so I closed it. Send the video again to start over.
-cancelled-unstarted = To start over, send the video again.
-
-result-title = ✅ { $name }
-result-picture = { $size }, { $fps }
-result-length = { $time }, { $frames }
-result-bytes = Size: { $size }
-result-took = Took { $time }
-result-resumed = Went on behind { $frames } of an earlier attempt
-result-clip = Before and after, side by side
-result-large = The file is larger than { $limit }, too large for this chat.
-result-refused = Telegram refused the file.
-result-forbidden = This chat does not allow files.
-result-broken = The file could not be sent through Telegram.
-result-link = Here is a link to it, good for six days:
-result-local = The result is on the computer that runs the bot, in its storage: { $name }
-result-gone = But the file itself is no longer in the storage.
-result-notes = Notes:
-result-dropped = not carried over: { $list }
 
 note-matrix_assumed = the file names no colour matrix, { $value } was assumed
 note-matrix_treated_as_bt709 = colour matrix { $value } was treated as bt709
@@ -223,6 +148,7 @@ note-device_chosen = processed on { $value }
 note-model_fallback = the model { $value } could not be fetched, the built-in one was used
 note-picture_missing = no before/after picture could be made
 note-clip_missing = no side-by-side clip could be made
+note-sample = a sample: only the busiest moment, from second { $value } on
 note-segments_not_saved = finished segments that could not be saved on the way: { $value }
 note-other = { $value }
 
@@ -231,12 +157,9 @@ note-other = { $value }
 status-empty = Nothing is being done right now. Send a video.
 status-title = Your jobs
 status-title-all = All jobs: { $count }
-status-line = { $mark } { $name } · { $what } · { $state } · { $id }
-status-line-owner = { $mark } { $name } · { $what } · { $state } · { $id } · by { $owner }
 status-running = { $percent }
 status-queued = queued, number { $position }
 status-waits = waits: { $reason }
-status-more = …and { $jobs } more
 status-machines = Machines: { $count }
 status-machines-more = …and { $count } more
 status-machines-none = There are no machines now.
@@ -253,7 +176,6 @@ cancel-requested = 🛑 Cancelling: { $name }
 cancel-ended = This job has ended already: { $name }
 cancel-unknown = Reply to a job's card with this command, or give the job's id, like /cancel 4f7k2a.
 
-toast-started = Here we go!
 toast-cancelled = Cancelled
 toast-cancelling = Cancelling…
 toast-retry = Queued again
@@ -273,6 +195,12 @@ error-storage_full = The server has no room for this file and its result. Try la
 error-no_such_job = There is no such job, or it isn't yours.
 error-too_late = Too late: the job has moved on.
 error-too_many_jobs = You have too many jobs waiting. Let some finish or cancel some: /cancel
+error-over_budget = Your budget for today is used up. It is a new day at 0:00 UTC.
+error-forbidden = Only an admin can do that.
+error-nothing_fits = No machine on the market would do for this video, whatever it cost. Choose something smaller, or try later.
+error-price_rose = The price has changed meanwhile. Look at the new one and press again.
+error-market_silent = The market can't be asked right now. Try again in a minute.
+error-takes_too_long = This would take longer than any machine may be kept. Choose something smaller or a shorter video.
 error-too_big_for_telegram =
     The file is too large: { $size }. Through Telegram bots can take files up to { $limit }.
 

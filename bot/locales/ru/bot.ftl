@@ -42,11 +42,6 @@ command-cancel = Отменить задачу
 command-status-admin = Все задачи и машины
 command-cancel-admin = Отменить любую задачу
 
-start =
-    Пришлите видео — верну его крупнее и плавнее.
-
-    Сначала покажу, что получится и сколько это займёт. Без вашего «Старт» ничего не начнётся.
-    Подробности: /help
 help =
     Что я умею
     • увеличить картинку в 2 или 4 раза
@@ -60,7 +55,10 @@ help =
 
     Команды
     /status — что сейчас делается
+    /upscale, /smooth, /both, /x4 — ответом на видео или подписью к нему: сразу с этим выбором
+    /batch — вся папка хранилища, например /batch input/c1
     /cancel — отменить задачу: выберите из списка, ответьте на карточку или укажите номер, например /cancel 4f7k2a
+    /settings — язык и настройки новых видео
     /help — эта подсказка
 
 paths-folder = input/c1/film.mp4
@@ -75,46 +73,6 @@ hint-photo = Это картинка, а я работаю с видео. При
 hint-sticker = Стикеры я не обрабатываю. Пришлите видео.
 hint-audio = Это звук без картинки, а мне нужно видео.
 hint-document = Это не похоже на видео. Подойдут mp4, mkv, mov, webm, avi и другие видеофайлы.
-
-## Карточка плана
-
-preset-x2 = ×2
-preset-x4 = ×4
-preset-fps2 = Кадры ×2
-preset-both = ×2 и кадры ×2
-button-chosen = ✓ { $label }
-button-start = Старт
-button-cancel = Отменить
-button-yes = Да, отменить
-button-no = Нет, продолжать
-button-retry = Повторить
-button-open = Открыть результат
-
-plan-title = 🎬 { $name }
-plan-audio = Звук: { $list }
-plan-subtitles = Субтитры: { $list }
-plan-none = нет
-plan-result = Станет: { $size }, { $fps }
-plan-time-measured = Займёт около { $time } (по прошлым запускам)
-plan-time-formula = Займёт около { $time } (оценка по формуле)
-plan-reckoned = Скорость модели неизвестна: время — как у самой тяжёлой
-plan-cost = Стоимость: около { $money }
-plan-choose = Выберите, что сделать, и нажмите «Старт».
-
-fact-vfr = частота кадров переменная
-fact-interlaced = чересстрочное
-fact-hdr = HDR
-fact-bits = { $value } бит
-fact-chapters =
-    { $count ->
-        [one] { $count } глава
-        [few] { $count } главы
-       *[many] { $count } глав
-    }
-
-task-scale = ×{ $scale }
-task-factor = кадры ×{ $factor }
-task-same = постоянная частота
 
 ## Ход работы
 
@@ -134,14 +92,12 @@ machine-busy = занята
 machine-retiring = освобождается
 machine-gone = освобождена
 
-held-body = ⏸ Ждёт подтверждения.
 queued-body = 🕓 В очереди: { $position }-е место.
 queued-again = 🔁 Скоро попробую ещё раз.
 queued-waits = 🕓 Ждёт: { $reason }. Начнётся само, как только станет можно.
 assigned-body = 🔌 Готовлю машину…
 cancelling-body = 🛑 Отменяю…
 confirm-body = Отменить задачу? В течение суток её можно повторить: готовое не пропадёт.
-running-preview = Посмотреть начало
 running-on = Машина: { $machine }
 running-eta = Будет готово { $when }
 when-in = через { $time }
@@ -165,39 +121,6 @@ stage-now = ▶ { $stage }
 stage-later = ○ { $stage }
 
 ## Конец
-
-done-title = ✅ Готово: { $name }
-done-change = { $before } → { $after }
-done-took = Заняло { $time }
-done-cost = Стоило { $money }
-failed-title = ❌ Не получилось: { $name }
-failed-reason = Причина: { $reason }.
-failed-attempts =
-    { $count ->
-        [one] Сделана { $count } попытка.
-        [few] Сделано { $count } попытки.
-       *[many] Сделано { $count } попыток.
-    }
-cancelled-title = 🚫 Отменено: { $name }
-cancelled-expired = Карточка долго ждала, и я её закрыл. Чтобы начать заново, пришлите видео ещё раз.
-cancelled-unstarted = Чтобы начать заново, пришлите видео ещё раз.
-
-result-title = ✅ { $name }
-result-picture = { $size }, { $fps }
-result-length = { $time }, { $frames }
-result-bytes = Размер: { $size }
-result-took = Заняло { $time }
-result-resumed = Сохранилось с прошлой попытки: { $frames }
-result-clip = До и после, рядом
-result-large = Файл больше { $limit } — слишком большой для этого чата.
-result-refused = Telegram не принял файл.
-result-forbidden = В этот чат нельзя отправлять файлы.
-result-broken = Не удалось отправить файл через Telegram.
-result-link = Вот ссылка на него:
-result-local = Результат лежит на компьютере, где работает бот, в его хранилище: { $name }
-result-gone = Но самого файла в хранилище уже нет.
-result-notes = Примечания:
-result-dropped = не перенесено: { $list }
 
 note-matrix_assumed = цветовая матрица в файле не указана, принята { $value }
 note-matrix_treated_as_bt709 = цветовая матрица { $value } обработана как bt709
@@ -228,6 +151,7 @@ note-device_chosen = обработано на { $value }
 note-model_fallback = модель { $value } не удалось загрузить, использована встроенная
 note-picture_missing = картинку «до и после» сделать не удалось
 note-clip_missing = ролик сравнения сделать не удалось
+note-sample = проба: только самый насыщенный момент, начиная с секунды { $value }
 note-segments_not_saved = готовых отрезков не удалось сохранить по ходу работы: { $value }
 note-other = { $value }
 
@@ -236,12 +160,9 @@ note-other = { $value }
 status-empty = Сейчас ничего не делается. Пришлите видео.
 status-title = Ваши задачи
 status-title-all = Все задачи: { $count }
-status-line = { $mark } { $name } · { $what } · { $state } · { $id }
-status-line-owner = { $mark } { $name } · { $what } · { $state } · { $id } · от { $owner }
 status-running = { $percent }
 status-queued = в очереди, { $position }-е место
 status-waits = ждёт: { $reason }
-status-more = …и ещё { $jobs }
 status-machines = Машины: { $count }
 status-machines-more = …и ещё { $count }
 status-machines-none = Машин сейчас нет.
@@ -258,7 +179,6 @@ cancel-requested = 🛑 Отменяю: { $name }
 cancel-ended = Эта задача уже завершилась: { $name }
 cancel-unknown = Ответьте этой командой на карточку задачи или укажите её номер, например /cancel 4f7k2a.
 
-toast-started = Поехали!
 toast-cancelled = Отменено
 toast-cancelling = Отменяю…
 toast-retry = Поставил ещё раз
@@ -278,6 +198,12 @@ error-storage_full = На сервере не хватает места для �
 error-no_such_job = Такой задачи нет, или она не ваша.
 error-too_late = Поздно: задача уже в другом состоянии.
 error-too_many_jobs = У вас уже слишком много задач в ожидании. Дождитесь окончания или отмените лишние: /cancel
+error-over_budget = Ваш бюджет на сегодня исчерпан. Новый день начнётся в 0:00 UTC.
+error-forbidden = Это может только администратор.
+error-nothing_fits = На рынке нет машины, которая справится с этим видео, за любую цену. Выберите что-нибудь поменьше или попробуйте позже.
+error-price_rose = Цена за это время изменилась. Посмотрите на новую и нажмите ещё раз.
+error-market_silent = Рынок машин сейчас не отвечает. Попробуйте через минуту.
+error-takes_too_long = Это заняло бы больше времени, чем можно держать одну машину. Выберите что-нибудь поменьше или видео покороче.
 error-too_big_for_telegram =
     Файл слишком большой: { $size }. Через Telegram боту доступны файлы до { $limit }.
 

@@ -1,0 +1,208 @@
+"""Several videos at once: ``/batch`` over a folder, albums, and the buttons of their one card."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from aiogram import Bot, F, Router
+from aiogram.filters import Command, CommandObject
+from aiogram.types import CallbackQuery, Message
+
+from bot.cards.callbacks import BatchAct, BatchPress
+from bot.cards.presets import Preset, apply_preset
+from bot.defaults import find_task, save_task
+from bot.desk import Desk
+from bot.feed.albums import count_waiting, find_burst
+from bot.feed.intake import Upload, check_size, find_upload, make_fetch
+from bot.handlers.errors import answer_press
+from bot.handlers.submit import make_key, react
+from bot.screen.notifier import Notifier
+from controller.errors import TooLate
+from controller.records import Batch, Job, Request
+from controller.states import JobState
+
+log = logging.getLogger(__name__)
+
+#: An album is whole when for so long nothing more of it has come.
+SILENCE_S = 1.5
+
+
+def make_router() -> Router:
+    router = Router(name="batch")
+    router.message.register(take_folder, F.text, Command("batch"))
+    router.message.register(take_part, is_part)
+    router.callback_query.register(press, BatchPress.filter())
+    return router
+
+
+async def take_folder(message: Message, command: CommandObject, desk: Desk) -> None:
+    """``/batch input/c1``: every video below a prefix of the storage."""
+    prefix = (command.args or "").strip()
+    if not prefix:
+        await message.reply(desk.tongue("batch-help"))
+        return
+    batches = desk.controller.batches
+    keys = await batches.videos(prefix, by=desk.actor)
+    await react(message)
+    request = _make_request(message, desk)
+    batch = batches.open(request, name=prefix, expected=len(keys))
+    desk.notifier.poke(f"batch:{batch.id}")
+
+    task = find_task(desk.controller, desk.actor.user)
+
+    async def accept_one(part: Request, key: str) -> Job:
+        return await desk.controller.accept_stored(part, path=key, task=task)
+
+    batch = await batches.accept(request, name=prefix, items=keys, accept_one=accept_one)
+    desk.notifier.poke(f"batch:{batch.id}")
+
+
+async def is_part(message: Message, desk: Desk) -> bool | dict[str, object]:
+    """Whether a file came with others: as an album, or several at once by the same person."""
+    upload = find_upload(message)
+    if upload is None:
+        return False
+    burst = find_burst(message, desk.controller)
+    return {"upload": upload, "burst": burst} if burst else False
+
+
+async def take_part(message: Message, upload: Upload, burst: str, bot: Bot, desk: Desk) -> None:
+    """One file of an album. All updates of it are rows before this is called for the first.
+
+    The last one waits for a moment of silence and closes the batch; a kill before that has the
+    same update handled again, which finds the same batch and the same job.
+    """
+    batches, notifier = desk.controller.batches, desk.notifier
+    batch = batches.open(_make_request(message, desk, key=burst))
+    if batch.reply_to == message.message_id:
+        await react(message)
+    _expect(batch, message, desk)
+    notifier.poke(f"batch:{batch.id}")
+    part = Request(
+        key=make_key(message), owner=batch.owner, chat=batch.chat, language=batch.language,
+        reply_to=message.message_id, batch=batch.id,
+    )  # fmt: skip
+
+    task = find_task(desk.controller, desk.actor.user)
+
+    async def accept_one(request: Request, name: str) -> Job:
+        check_size(upload, desk.settings)
+        fetch = make_fetch(bot, upload, desk.settings)
+        return await desk.controller.accept_upload(
+            request, name=name, size=upload.size, fetch=fetch, task=task
+        )
+
+    await batches.take(batch, part, upload.name, accept_one)
+    notifier.poke(f"batch:{batch.id}")
+    if not count_waiting(message, desk.controller):
+        await asyncio.sleep(SILENCE_S)
+    if not count_waiting(message, desk.controller):
+        batches.finish(batch.id)
+        notifier.poke(f"batch:{batch.id}")
+
+
+async def press(query: CallbackQuery, callback_data: BatchPress, desk: Desk) -> None:
+    """A button of a batch's card. Pages are turned by everybody who may see it."""
+    batch = desk.controller.batches.get(callback_data.batch, by=desk.actor)
+    subject = f"batch:{batch.id}"
+    try:
+        toast = await _act(batch, callback_data, desk)
+    except TooLate:
+        toast = desk.tongue("toast-stale")
+    desk.notifier.poke(subject)
+    await answer_press(query, toast)
+
+
+async def _act(batch: Batch, press: BatchPress, desk: Desk) -> str | None:
+    """Do it and return the short notice that is shown for it."""
+    batches, notifier = desk.controller.batches, desk.notifier
+    subject = f"batch:{batch.id}"
+    match press.act:
+        case BatchAct.PAGE if press.value.isdecimal():
+            notifier.turn_page(subject, press.value)
+        case BatchAct.AGAIN:
+            notifier.do_again(subject)
+        case BatchAct.ASK if not _is_unstarted(batch, desk):
+            notifier.ask_to_confirm(subject)
+        case BatchAct.NO:
+            notifier.stop_confirming(subject)
+        case BatchAct.ASK | BatchAct.YES:
+            notifier.stop_confirming(subject)
+            await batches.cancel(batch.id, by=desk.actor)
+            return desk.tongue("toast-cancelling")
+        case BatchAct.PRESET if press.value in set(Preset):
+            _choose_preset(batch, Preset(press.value), desk)
+        case _:
+            return await _decide(batch, press.act, desk)
+    return None
+
+
+async def _decide(batch: Batch, act: BatchAct, desk: Desk) -> str:
+    batches, tongue, by = desk.controller.batches, desk.tongue, desk.actor
+    match act:
+        case BatchAct.START:
+            return await _start(batch, desk.notifier, desk)
+        case BatchAct.SAMPLE:
+            return _take_sample(batch, desk)
+        case BatchAct.RETRY:
+            count = batches.retry_failed(batch.id, by=by)
+            return tongue("batch-toast-retry", files=tongue("files", count=count))
+        case BatchAct.APPROVE:
+            batches.approve(batch.id, by=by)
+            return tongue("toast-started")
+        case BatchAct.DECLINE:
+            batches.decline(batch.id, by=by)
+            return tongue("toast-cancelled")
+    return tongue("toast-stale")
+
+
+async def _start(batch: Batch, notifier: Notifier, desk: Desk) -> str:
+    again = notifier.shown(f"batch:{batch.id}").again
+    started = await desk.controller.batches.start(batch.id, by=desk.actor, again=again)
+    return desk.tongue("batch-toast-started", files=desk.tongue("files", count=started))
+
+
+def _take_sample(batch: Batch, desk: Desk) -> str:
+    """Of the first file that would be started."""
+    controller = desk.controller
+    done = controller.batches.done_before(batch.id)
+    drafts = [job for job in controller.batches.jobs(batch.id) if job.state is JobState.DRAFT]
+    if not drafts:
+        raise TooLate
+    first = next((job for job in drafts if job.id not in done), drafts[0])
+    key = f"sample:{first.id}:{first.version}"
+    controller.sample(first.id, by=desk.actor, key=key)
+    return desk.tongue("batch-toast-sample")
+
+
+def _choose_preset(batch: Batch, preset: Preset, desk: Desk) -> None:
+    batches = desk.controller.batches
+    drafts = [job for job in batches.jobs(batch.id) if job.state is JobState.DRAFT]
+    if not drafts:
+        raise TooLate
+    task = apply_preset(preset, drafts[0].task)
+    batches.set_task(batch.id, by=desk.actor, task=task)
+    save_task(desk.controller, desk.actor.user, task)
+
+
+def _is_unstarted(batch: Batch, desk: Desk) -> bool:
+    jobs = desk.controller.batches.jobs(batch.id)
+    return not any(job.started_at for job in jobs)
+
+
+def _expect(batch: Batch, message: Message, desk: Desk) -> None:
+    """Those that came, this one, and those that are still to be handled."""
+    known = len(desk.controller.batches.jobs(batch.id)) + len(batch.refused)
+    waiting = count_waiting(message, desk.controller)
+    desk.controller.batches.expect(batch.id, known + 1 + waiting)
+
+
+def _make_request(message: Message, desk: Desk, key: str = "") -> Request:
+    return Request(
+        key=key or make_key(message),
+        owner=desk.actor.user,
+        chat=message.chat.id,
+        language=desk.tongue.language,
+        reply_to=message.message_id,
+    )

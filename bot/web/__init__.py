@@ -1,0 +1,1 @@
+"""Pages for people's browsers: uploads, short links, health."""
