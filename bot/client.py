@@ -10,24 +10,34 @@ from aiogram import Bot
 from aiogram.client.default import DefaultBotProperties
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.session.base import BaseSession
-from aiogram.client.session.middlewares.base import NextRequestMiddlewareType
+from aiogram.client.session.middlewares.base import (
+    BaseRequestMiddleware,
+    NextRequestMiddlewareType,
+)
 from aiogram.client.telegram import TelegramAPIServer
-from aiogram.exceptions import ClientDecodeError
+from aiogram.exceptions import ClientDecodeError, TelegramRetryAfter
 from aiogram.methods import (
+    EditMessageCaption,
+    EditMessageMedia,
     EditMessageReplyMarkup,
     EditMessageText,
     SendDocument,
     SendMessage,
+    SendPhoto,
     SendVideo,
     TelegramMethod,
 )
 from aiogram.types import Chat, Message
 
 from bot.settings import BotSettings
+from controller.vitals import Vitals
 
 log = logging.getLogger(__name__)
 
-_SENDS = (SendMessage, SendVideo, SendDocument, EditMessageText, EditMessageReplyMarkup)
+_SENDS = (
+    SendMessage, SendPhoto, SendVideo, SendDocument,
+    EditMessageText, EditMessageCaption, EditMessageMedia, EditMessageReplyMarkup,
+)  # fmt: skip
 
 
 def make_bot(settings: BotSettings, session: BaseSession | None = None) -> Bot:
@@ -48,6 +58,31 @@ def make_bot(settings: BotSettings, session: BaseSession | None = None) -> Bot:
             parse_mode=None, link_preview_is_disabled=True, allow_sending_without_reply=True
         ),
     )
+
+
+class CountCalls(BaseRequestMiddleware):
+    """Counts calls of the Bot API and those that came too often, for who watches."""
+
+    def __init__(self, vitals: Vitals) -> None:
+        self._vitals = vitals
+        vitals.beat("poller")
+
+    async def __call__(
+        self,
+        make_request: NextRequestMiddlewareType[Any],
+        bot: Bot,
+        method: TelegramMethod[Any],
+    ) -> Any:
+        name = method.__api_method__
+        self._vitals.count("telegram_calls", name)
+        try:
+            answer = await make_request(bot, method)
+        except TelegramRetryAfter:
+            self._vitals.count("telegram_floods", name)
+            raise
+        if name == "getUpdates":
+            self._vitals.beat("poller")
+        return answer
 
 
 async def accept_unread_message(

@@ -124,16 +124,23 @@ class Intake:
         return self._add(request, source, task)
 
     async def accept_received(
-        self, request: Request, *, job_id: str, key: str, name: str, task: Task | None = None
+        self,
+        request: Request,
+        *,
+        job_id: str,
+        key: str,
+        name: str,
+        choose: Callable[[Facts], Task] | None = None,
     ) -> Job:
         """An object that came for this request and lies in storage: it is ours, like an upload.
 
-        It stays there whatever happens: it is the caller's to remove.
+        It stays there whatever happens: it is the caller's to remove. ``choose`` names the task
+        once it is known what the file is; what cannot be done is not insisted on.
         """
         known = self._known(request)
         if known:
             return known
-        task = await self._accept_task(request, task)
+        task = await self._accept_task(request, None)
         try:
             entry = await self._storage.stat(key)
             # what is behind a URL may take longer by its size
@@ -141,6 +148,9 @@ class Intake:
             facts = await self._probe(await self._storage.media_source(key), limits)
         except NotStored:
             raise NoSuchFile(f"nothing at {key}", path=name) from None
+        if choose is not None:
+            with contextlib.suppress(BadTask, NoSuchFile):
+                task = await self._accept_task(request, choose(facts))
         source = _Source(
             job_id=job_id, name=name, key=key, facts=facts, is_ours=True, etag=entry.etag
         )

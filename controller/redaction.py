@@ -11,6 +11,7 @@ _PATTERNS = (
     re.compile(r"(?<!\d)\d{6,12}:[A-Za-z0-9_-]{30,}"),  # a bot token, also inside a URL
     re.compile(r"(?<=[?&])(X-Amz-[A-Za-z-]+|Signature|AWSAccessKeyId|api_key)=[^&\s'\"]+", re.I),
     re.compile(r"(?<=Bearer )\S+"),
+    re.compile(r"(?<=/[du]/)[A-Za-z0-9_-]{24}(?![A-Za-z0-9_-])"),  # a page that is a key
 )
 
 

@@ -8,6 +8,7 @@ were on their way. What is raised is a :class:`~controller.errors.UserError`, or
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -36,7 +37,7 @@ from controller.records import VIDEO_SUFFIXES, Job, Request
 from controller.settings import Settings
 from controller.storage.base import Storage
 from controller.store import Store
-from remote_runner.protocol import Reason
+from remote_runner.protocol import Facts, Reason, Task
 
 __all__ = ["Offer", "Progress", "Uploads"]
 
@@ -90,6 +91,8 @@ class Uploads:
         self._offers = Offers(store=store, settings=settings, codes=codes, clock=clock)
         self.offer = self._offers.offer
         self.find = self._offers.find
+        self.choose_task: Callable[[int, Facts], Task] | None = None
+        """What to do with a file at first, by its owner and what it is; for a front end to set."""
         self._writers: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._endings: dict[str, asyncio.Task[Job]] = {}
 
@@ -302,10 +305,12 @@ class Uploads:
             key=upload.request_key, owner=upload.owner, chat=upload.chat,
             language=upload.language, reply_to=upload.reply_to,
         )  # fmt: skip
+        choose = self.choose_task
         try:
             return await self._intake.accept_received(
-                request, job_id=upload.id, key=upload.key, name=upload.name
-            )
+                request, job_id=upload.id, key=upload.key, name=upload.name,
+                choose=functools.partial(choose, upload.owner) if choose else None,
+            )  # fmt: skip
         except NoSuchFile:
             raise UploadIncomplete from None
         except TooManyJobs:

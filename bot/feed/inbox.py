@@ -26,7 +26,7 @@ from aiogram.exceptions import (
 from aiogram.types import Update
 from pydantic import ValidationError
 
-from bot.feed.intake import find_stored_path, find_upload
+from bot.feed.intake import find_command, find_stored_path, find_upload
 from bot.feed.poller import Backoff
 from controller.records import Update as StoredUpdate
 from controller.service import Controller
@@ -237,6 +237,11 @@ def find_lane(update: Update) -> Lane:
         return (query.message.chat.id if query.message else query.from_user.id, "")
     if (message := update.message) is not None:
         text = message.text or ""
-        takes_in = find_upload(message) or find_stored_path(text) or text.startswith("/batch")
+        takes_in = (
+            find_upload(message)
+            or find_stored_path(text)
+            or find_command(text)
+            or text.startswith("/batch")
+        )
         return (message.chat.id, "files" if takes_in else "")
     return (0, "")

@@ -24,6 +24,9 @@ from controller.records import VIDEO_SUFFIXES
 log = logging.getLogger(__name__)
 
 _STORED = re.compile(r"(?:b2|s3)://\S.*|input/\S.*|[^\s:]*/[^:]*\S", re.IGNORECASE)
+#: Commands that take a video in, with what is to be done to it.
+TASK_COMMANDS = ("upscale", "x2", "x4", "smooth", "both")
+_COMMAND = re.compile(rf"/({'|'.join(TASK_COMMANDS)})(?:@\w+)?(?:\s|$)", re.IGNORECASE)
 _TRIES = 3
 
 
@@ -82,6 +85,12 @@ def find_stored_path(text: str) -> str | None:
         return None
     named = text.lower().startswith(("b2://", "s3://", "input/"))
     return text if named or PurePosixPath(text).suffix.lower() in VIDEO_SUFFIXES else None
+
+
+def find_command(text: str) -> str | None:
+    """Which of :data:`TASK_COMMANDS` a text or a caption begins with."""
+    found = _COMMAND.match(text)
+    return found[1].lower() if found else None
 
 
 def check_size(upload: Upload, settings: BotSettings) -> None:

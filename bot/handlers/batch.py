@@ -16,7 +16,7 @@ from bot.desk import Desk
 from bot.feed.albums import count_waiting, find_burst
 from bot.feed.intake import Upload, check_size, find_upload, make_fetch
 from bot.handlers.errors import answer_press
-from bot.handlers.submit import make_key, react
+from bot.handlers.taking import make_key, react
 from bot.screen.notifier import Notifier
 from controller.errors import TooLate
 from controller.records import Batch, Job, Request

@@ -11,13 +11,13 @@ from aiogram.types import CallbackQuery, ErrorEvent, Message, Update
 
 from bot.cards.wording import describe_error
 from bot.desk import Desk
-from bot.handlers.submit import find_looking
+from bot.handlers.taking import find_looking
 from bot.middlewares import find_sender
 from bot.roles import find_role
 from bot.settings import BotSettings
 from bot.texts import Texts, Tongue
 from controller.errors import UserError
-from controller.records import Role
+from controller.records import Job, Role
 from controller.service import Controller
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,12 @@ async def answer_press(
         if "query is too old" not in error.message and "query ID is invalid" not in error.message:
             raise
         log.info("a button press was too old to be answered")
+
+
+async def answer_about(query: CallbackQuery, job: Job, toast: str | None, desk: Desk) -> None:
+    """End the spinner and have the card drawn anew, also where a stale one was pressed."""
+    desk.notifier.poke(job.id)
+    await answer_press(query, desk.tongue(toast) if toast else None)
 
 
 async def tell_crash(

@@ -15,7 +15,7 @@ from bot.cards.keyboards import confirm_keyboard, menu_keyboard
 from bot.cards.lists import MENU_LENGTH
 from bot.cards.wording import show_name
 from bot.desk import Desk
-from bot.handlers.errors import answer_press
+from bot.handlers.errors import answer_about, answer_press
 from bot.handlers.replies import find_meant
 from controller.errors import TooLate
 from controller.records import Job
@@ -69,7 +69,7 @@ async def press_on_card(query: CallbackQuery, callback_data: JobPress, desk: Des
     else:
         if callback_data.act is Act.RETRY:
             await _drop_keyboard(query, job, desk)
-    await _answer(query, job, toast, desk)
+    await answer_about(query, job, toast, desk)
 
 
 async def press_in_menu(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> None:
@@ -93,12 +93,6 @@ async def press_in_menu(query: CallbackQuery, callback_data: JobPress, desk: Des
 async def press_unknown(query: CallbackQuery, desk: Desk) -> None:
     """A button of an older version, or data that was made up."""
     await answer_press(query, desk.tongue("toast-stale"))
-
-
-async def _answer(query: CallbackQuery, job: Job, toast: str | None, desk: Desk) -> None:
-    """End the spinner and have the card drawn anew, also where a stale one was pressed."""
-    desk.notifier.poke(job.id)
-    await answer_press(query, desk.tongue(toast) if toast else None)
 
 
 def _act_on_card(job: Job, act: Act, desk: Desk) -> str | None:

@@ -1,4 +1,4 @@
-"""The plan card: presets, settings, the sample, Start, and the yes that a start may need."""
+"""The plan card: presets, settings, the sample, Start, and what is taken back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 from aiogram import Bot, F, Router
 from aiogram.types import CallbackQuery
 
-from bot.cards.asking import waits_for_price
 from bot.cards.callbacks import (
     NO_JOB,
     Act,
@@ -16,18 +15,16 @@ from bot.cards.callbacks import (
     PagePress,
     Place,
     PresetPress,
-    TakePress,
 )
 from bot.cards.choices import Setting, choose, list_codes
 from bot.cards.options import OPTIONS, PLAN, draw_options
 from bot.cards.presets import apply_preset
 from bot.defaults import find_task, save_task
 from bot.desk import Desk
-from bot.handlers.errors import answer_press
+from bot.handlers.errors import answer_about, answer_press
 from bot.handlers.pages import drop_buttons, turn_page
-from bot.roles import find_admins
-from controller.errors import PriceRose, TooLate
-from controller.records import Card, Job
+from controller.errors import TooLate
+from controller.records import Job
 from controller.states import JobState
 from remote_runner.protocol import Task
 
@@ -47,9 +44,6 @@ def make_router() -> Router:
     router.callback_query.register(press_sample, JobPress.filter(F.act == Act.SAMPLE))
     router.callback_query.register(stop_sample, JobPress.filter(F.act == Act.STOP_SAMPLE))
     router.callback_query.register(change, JobPress.filter(F.act == Act.CHANGE))
-    router.callback_query.register(decide, JobPress.filter(F.act.in_({Act.APPROVE, Act.DECLINE})))
-    router.callback_query.register(take_price, TakePress.filter())
-    router.callback_query.register(ask_admins, JobPress.filter(F.act == Act.ASK_ADMIN))
     return router
 
 
@@ -64,7 +58,7 @@ async def choose_option(query: CallbackQuery, callback_data: OptionPress, desk: 
     job = desk.controller.get(callback_data.job, by=desk.actor)
     task = _choose(callback_data, job.task, job)
     if task is None:
-        await _answer(query, job, "toast-stale", desk)
+        await answer_about(query, job, "toast-stale", desk)
         return
     reset = callback_data.setting is None
     await _set_task(query, job, task, desk, done="toast-reset" if reset else None)
@@ -76,7 +70,7 @@ async def show_page(query: CallbackQuery, callback_data: PagePress, desk: Desk) 
     """A page of the settings, or back to the plan."""
     job = desk.controller.get(callback_data.job, by=desk.actor)
     if job.state is not JobState.DRAFT or callback_data.page not in _PAGES:
-        await _answer(query, job, "toast-stale", desk)
+        await answer_about(query, job, "toast-stale", desk)
         return
     desk.notifier.turn_page(job.id, "" if callback_data.page == PLAN else callback_data.page)
     await answer_press(query)
@@ -108,7 +102,7 @@ async def press_start(query: CallbackQuery, callback_data: JobPress, bot: Bot, d
     """Queue a draft, or have it wait for a yes. Starting again changes nothing."""
     job = desk.controller.get(callback_data.job, by=desk.actor)
     if job.state.is_terminal:
-        await _answer(query, job, "toast-ended", desk)
+        await answer_about(query, job, "toast-ended", desk)
         return
     try:
         job = await desk.controller.request_start(job.id, by=desk.actor)
@@ -117,7 +111,7 @@ async def press_start(query: CallbackQuery, callback_data: JobPress, bot: Bot, d
     else:
         toast = "toast-held" if job.state is JobState.HELD else "toast-started"
     await _leave(query, callback_data.at, bot)
-    await _answer(query, job, toast, desk)
+    await answer_about(query, job, toast, desk)
 
 
 async def press_sample(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> None:
@@ -129,7 +123,7 @@ async def press_sample(query: CallbackQuery, callback_data: JobPress, desk: Desk
         toast = "toast-stale"
     else:
         toast = "toast-sample-ready" if sample.state is JobState.DONE else "toast-sample"
-    await _answer(query, job, toast, desk)
+    await answer_about(query, job, toast, desk)
 
 
 async def stop_sample(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> None:
@@ -143,7 +137,7 @@ async def stop_sample(query: CallbackQuery, callback_data: JobPress, desk: Desk)
             desk.controller.cancel(sample.id, by=desk.actor)
     except TooLate:
         toast = "toast-stale"
-    await _answer(query, job, toast, desk)
+    await answer_about(query, job, toast, desk)
 
 
 async def change(query: CallbackQuery, callback_data: JobPress, bot: Bot, desk: Desk) -> None:
@@ -153,73 +147,13 @@ async def change(query: CallbackQuery, callback_data: JobPress, bot: Bot, desk: 
         job = desk.controller.take_back(job.id, by=desk.actor)
     except TooLate:
         await _leave(query, callback_data.at, bot)
-        await _answer(query, job, "toast-stale", desk)
+        await answer_about(query, job, "toast-stale", desk)
         return
     desk.notifier.turn_page(job.id, "")
     if callback_data.at is Place.RESULT:
         await _leave(query, callback_data.at, bot)
         desk.notifier.resend(job.id)
-    await _answer(query, job, None, desk)
-
-
-async def decide(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> None:
-    """Yes or no to what a job is held for: admins to money, to a long run its owner too."""
-    job = desk.controller.get(callback_data.job, by=desk.actor)
-    try:
-        if callback_data.act is Act.APPROVE:
-            job = desk.controller.approve(job.id, by=desk.actor)
-            toast = "toast-approved"
-        else:
-            job = desk.controller.decline(job.id, by=desk.actor)
-            toast = "toast-declined"
-    except TooLate:
-        toast = "toast-decided"
-    _poke_asks(job, desk)
-    await _answer(query, job, toast, desk)
-
-
-async def take_price(query: CallbackQuery, callback_data: TakePress, desk: Desk) -> None:
-    """Let one job have a machine above the cap, at no more than the price that was shown."""
-    job = desk.controller.get(callback_data.job, by=desk.actor)
-    toast = "toast-approved"
-    try:
-        await desk.controller.approve_price(
-            job.id, by=desk.actor, at_most=callback_data.mills / 1000
-        )
-    except TooLate:
-        toast = "toast-approved" if job.approved_by is not None else "toast-decided"
-    except PriceRose:
-        # the buttons show the new one
-        await desk.controller.plan(job)
-        _poke_asks(job, desk)
-        raise
-    _poke_asks(job, desk)
-    await _answer(query, job, toast, desk)
-
-
-async def ask_admins(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> None:
-    """A job of the queue that gets no machine for its money: its owner asks for more."""
-    job = desk.controller.get(callback_data.job, by=desk.actor)
-    if not waits_for_price(job):
-        await _answer(query, job, "toast-stale", desk)
-        return
-    asked = [each for each in _list_asks(job, desk) if not _is_own(each, desk)]
-    for subject in asked:
-        card = desk.controller.card(subject)
-        if card is None or card.finished:
-            admin = int(subject.rpartition(":")[2])
-            desk.controller.save_card(
-                Card(
-                    subject=subject,
-                    chat=admin,
-                    message=None,
-                    shown="",
-                    finished=False,
-                    delivering_at=None,
-                )
-            )
-    _poke_asks(job, desk)
-    await _answer(query, job, "toast-asked" if asked else "toast-no-admin", desk)
+    await answer_about(query, job, None, desk)
 
 
 def _choose(press: OptionPress, task: Task, job: Job | None) -> Task | None:
@@ -244,30 +178,10 @@ async def _set_task(
     else:
         if job.owner == desk.actor.user:
             save_task(desk.controller, job.owner, task)
-    await _answer(query, job, toast, desk)
-
-
-async def _answer(query: CallbackQuery, job: Job, toast: str | None, desk: Desk) -> None:
-    """End the spinner and have the card drawn anew, also where a stale one was pressed."""
-    desk.notifier.poke(job.id)
-    await answer_press(query, desk.tongue(toast) if toast else None)
+    await answer_about(query, job, toast, desk)
 
 
 async def _leave(query: CallbackQuery, at: Place, bot: Bot) -> None:
     """A sample that was decided about keeps no buttons."""
     if at is Place.RESULT and query.message is not None:
         await drop_buttons(bot, query.message.chat.id, query.message.message_id)
-
-
-def _poke_asks(job: Job, desk: Desk) -> None:
-    for subject in _list_asks(job, desk):
-        desk.notifier.poke(subject)
-
-
-def _list_asks(job: Job, desk: Desk) -> list[str]:
-    admins = find_admins(desk.controller, desk.settings)
-    return [f"ask:{job.id}:{admin}" for admin in admins if admin != job.owner]
-
-
-def _is_own(subject: str, desk: Desk) -> bool:
-    return subject.endswith(f":{desk.actor.user}")

@@ -104,6 +104,9 @@ class Chat:
             if subject is None:
                 await self._wait(None)
             elif (wait_s := at - _now()) > 0:
+                if urgency is Urgency.END:
+                    # the card has no room now: what tells of the end may have
+                    self._spawn(subject)
                 await self._wait(wait_s)
             else:
                 await self._show(bot, subject, urgency)

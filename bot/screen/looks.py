@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aiogram import Bot
-from aiogram.exceptions import AiogramError
+from aiogram.exceptions import AiogramError, TelegramBadRequest
 from aiogram.types import (
     FSInputFile,
     InputMediaPhoto,
@@ -101,7 +101,14 @@ async def send_looks(  # noqa: PLR0917 - one call
                     InputMediaPhoto(media=photo, caption=words[0]),
                     InputMediaVideo(media=video, caption=words[1], supports_streaming=True),
                 ]
-                await bot.send_media_group(card.chat, media, **common)
+                try:
+                    await bot.send_media_group(card.chat, media, **common)
+                except TelegramBadRequest as error:
+                    # a picture may be too wide for the platform: the clip is not
+                    log.info("the looks of job %s go without the picture: %s", job.id, error)
+                    await bot.send_video(
+                        card.chat, video, caption=words[1], supports_streaming=True, **common
+                    )
             elif photo:
                 await bot.send_photo(card.chat, photo, caption=words[0], **common)
             elif video:

@@ -55,6 +55,10 @@ class Quoting:
         except ControllerError as error:
             log.warning("job %s has no quote: %s", job.id, type(error).__name__)
             self._failed[job.id] = to_json(job.task), self._controller.clock()
+        except Exception:
+            # a card without a quote is no reason to show no cards
+            log.exception("job %s has no quote", job.id)
+            self._failed[job.id] = to_json(job.task), self._controller.clock()
         else:
             self._failed.pop(job.id, None)
         finally:

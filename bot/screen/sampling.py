@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from aiogram import Bot
@@ -55,16 +56,10 @@ async def deliver_sample(  # noqa: PLR0917 - the parts of a delivery
     common: dict[str, Any] = {"reply_parameters": reply_to(draft, card)}
     async with open_looks(controller, settings, job) as (picture, clip):
         try:
-            if picture is not None and clip is not None:
-                photo = FSInputFile(picture, filename="before_after.png")
-                await bot.send_photo(
-                    card.chat,
-                    photo,
-                    caption=tongue("result-picture-caption"),
-                    disable_notification=True,
-                    **common,
-                )
             if clip is not None:
+                if picture is not None:
+                    words = tongue("result-picture-caption")
+                    await _send_quietly(bot, card, picture, words, **common)
                 video = FSInputFile(clip, filename=name_clip(job))
                 await bot.send_video(
                     card.chat, video, supports_streaming=True, **_with_caption(view), **common
@@ -79,6 +74,19 @@ async def deliver_sample(  # noqa: PLR0917 - the parts of a delivery
                 raise
             log.warning("the sample %s was refused as media: %s", job.id, error)
     await bot.send_message(card.chat, **view.as_kwargs(), **common)
+
+
+async def _send_quietly(bot: Bot, card: Card, picture: Path, caption: str, **common: Any) -> None:
+    """A picture before the clip, which says the same: one that is refused is left out."""
+    photo = FSInputFile(picture, filename="before_after.png")
+    try:
+        await bot.send_photo(
+            card.chat, photo, caption=caption, disable_notification=True, **common
+        )
+    except (TelegramBadRequest, TelegramEntityTooLarge) as error:
+        if isinstance(error, TelegramBadRequest) and is_closed(error):
+            raise
+        log.info("a sample goes without its picture: %s", error.message)
 
 
 def _find_draft(controller: Controller, sample: Job) -> Job | None:

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from bot.cards.choices import fit_task
+from bot.defaults import find_task
 from bot.settings import BotSettings
 from bot.texts import Texts
 from bot.web.guard import make_guard
@@ -50,6 +52,9 @@ async def serve_web(
         build_app(controller, settings, texts), access_log=None, shutdown_timeout=_SHUTDOWN_S
     )
     await runner.setup()
+    controller.uploads.choose_task = lambda owner, facts: fit_task(
+        find_task(controller, owner), facts
+    )
     resuming: asyncio.Task[None] | None = None
     try:
         where = await _listen(runner, controller)

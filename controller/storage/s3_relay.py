@@ -32,4 +32,3 @@ async def put_stream(url: str, key: str, stream: AsyncIterator[bytes], size: int
         raise NotStored(f"{key}: this upload is not open")
     if status >= 300:
         raise StorageError(f"{key}: a part was answered with HTTP {status}")
-

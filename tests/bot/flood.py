@@ -1,5 +1,6 @@
 """A Telegram that limits as the sandbox does, and writes down whoever does not obey."""
 
+import asyncio
 import itertools
 import random
 from collections import defaultdict
@@ -71,8 +72,6 @@ class FloodSession(BaseSession):
             raise TelegramRetryAfter(method=method, message="Too Many", retry_after=seconds)
 
     async def _travel(self) -> None:
-        import asyncio
-
         await asyncio.sleep(self._chance.uniform(0.03, 0.25))
 
     def _take(self, bot, method, chat, now):

@@ -5,8 +5,9 @@ import pytest
 from bot.cards.callbacks import BatchAct
 from bot.handlers import batch as batch_handlers
 from controller.records import Actor, Request
-from controller.states import JobState
-from remote_runner.protocol import Facts, Reason, from_json
+from controller.states import JobState, Reason
+from remote_runner.protocol import Facts, from_json
+from remote_runner.protocol import Reason as RunnerReason
 from tests.bot.crowd import (
     album,
     all_cards,
@@ -20,6 +21,7 @@ from tests.bot.crowd import (
     the_batch,
 )
 from tests.bot.stage import ADMIN, OTHER, USER, buttons, make_video
+from tests.bot.test_notifier import BLOCKED
 from tests.controller.conftest import video
 
 OUTPUT = video(width=640, height=360)
@@ -44,7 +46,7 @@ async def work_off(stage, *, fail=()):
                 continue
             job = stage.house.store.jobs.get(attempt.job)
             if job.source_name in fail:
-                stage.house.runner.fail(machine, Reason.CORRUPT)
+                stage.house.runner.fail(machine, RunnerReason.CORRUPT)
             else:
                 facts = from_json(Facts, OUTPUT)
                 stage.house.runner.finish(machine, OUTPUT, facts=facts, extension="mp4")
@@ -268,3 +270,46 @@ async def finish_one(stage, job):
         if stage.house.job(job).state.is_terminal:
             return
     raise AssertionError(stage.house.job(job).state)
+
+
+async def test_a_batch_asks_admins_once_for_all_its_files(stage):
+    await put(stage, "a.mp4", "b.mp4")
+    store = stage.house.store.jobs
+    async with stage.showing():
+        await stage.say(text="/batch input/c1")
+        for job in jobs_of(stage):
+            store.move(
+                store.get(job.id), JobState.HELD, event="held", held_for=Reason.BUDGET,
+                held_data={"usd": 1.5, "seconds": 60.0, "over": ["day_budget"]},
+                deadline_at=stage.house.clock() + 1000,
+            )  # fmt: skip
+        asks = await stage.until(
+            lambda: [each for each in stage.session.sent if each.chat_id == ADMIN]
+        )
+        await stage.until(shows(stage, "⏸ Ждёт согласия: 2 файла"))
+        message = stage.house.controller.card(f"ask:{the_batch(stage).id}:{ADMIN}").message
+        await stage.until(lambda: "3,00 $" in stage.session.screen[ADMIN, message].text)
+        await press(stage, BatchAct.APPROVE, USER)
+        assert {job.state for job in jobs_of(stage)} == {JobState.HELD}
+        await press(stage, BatchAct.APPROVE, ADMIN)
+        assert {job.state for job in jobs_of(stage)} == {JobState.QUEUED}
+        await stage.until(lambda: not buttons(stage.session.screen[ADMIN, message]))
+    assert len(asks) == 1
+    assert len([each for each in stage.session.sent if each.chat_id == ADMIN]) == 1
+
+
+async def test_a_closed_chat_is_told_of_the_end_when_it_is_open_again(stage):
+    await put(stage, "a.mp4")
+    async with stage.showing():
+        await stage.say(text="/batch input/c1")
+        await press(stage, BatchAct.START)
+        await stage.until(shows(stage, "🕓 1"))
+        for name in ("editMessageText", "sendMessage"):
+            stage.session.faults[name].extend([BLOCKED] * 20)
+        await work_off(stage)
+        await stage.until(lambda: all(card.finished for card in all_cards(stage)))
+        stage.session.faults.clear()
+        before = len(stage.session.sent)
+        await stage.say(text="/help")
+        await stage.until(lambda: "🏁" in str(stage.session.sent[before:]))
+        await stage.until(shows(stage, "✅ a.mp4"))

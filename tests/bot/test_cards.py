@@ -69,7 +69,9 @@ def test_failed_attempts_are_named(texts, job):
     first = attempt(1, AttemptState.LOST, reason=Reason.SILENT)
     second = attempt(2, AttemptState.ASSIGNED, status=None)
     text = text_of(draw(texts, job, attempts=(first, second)))
-    assert "⚠️ Attempt 1: the machine went silent, last news 1 s ago.\nNow attempt 2 of 3.\n" in text
+    assert (
+        "⚠️ Attempt 1: the machine went silent, last news 1 s ago.\nNow attempt 2 of 3.\n" in text
+    )
     assert "Getting the machine ready" in text
 
 

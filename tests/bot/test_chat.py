@@ -1,6 +1,7 @@
 """The room of a chat: who waits, who is dropped, what a 429 stops; in virtual time."""
 
 import asyncio
+import dataclasses
 
 import pytest
 from aiogram.exceptions import TelegramRetryAfter
@@ -15,9 +16,11 @@ from aiogram.methods import (
 from aiogram.types import InputMediaPhoto
 
 from bot.client import make_bot
-from bot.screen.pace import Pace
+from bot.screen.pace import Pace, Window
 from bot.screen.traffic import Postponed, Traffic, Urgency, count_messages, find_chat, urgent
 from tests.bot.flood import FloodSession
+from tests.bot.stage import FAST, USER, Stage
+from tests.bot.test_notifier import finish, running
 from tests.bot.virtual_time import run_virtual
 
 GROUP, MAN = -5, 7
@@ -146,3 +149,16 @@ def test_calls_are_counted_as_the_platform_counts_them():
     for method, count in counts:
         assert (count_messages(method), find_chat(method)) == (count, 1)
     assert find_chat(AnswerCallbackQuery(callback_query_id="1")) is None
+
+
+async def test_an_end_is_told_where_the_card_has_no_room(house, bot_settings):
+    pace = dataclasses.replace(FAST, private=Window(calls=10, seconds=600.0))
+    stage = Stage(house, bot_settings, pace=pace)
+    async with stage.showing():
+        job = await running(stage)
+        await stage.until(stage.shows(job, "из 240"))
+        while stage.notifier._traffic.wait_s(USER, Urgency.END) == 0:
+            await stage.bot.send_message(USER, "talk")
+        await finish(stage, job)
+        await stage.until(lambda: stage.session.named("sendVideo"))
+        assert "✅" not in stage.card_of(job).text

@@ -65,9 +65,7 @@ async def test_a_file_on_the_bots_computer_is_named_and_not_linked(stage, texts)
     job = await deliver(stage)
     link = stage.house.controller.result_link(job)
     assert link.startswith("file://")
-    view = draw_result(
-        job, Link(url=link), Obstacle.REFUSED, texts["en"], limit=50_000_000, now=0
-    )
+    view = draw_result(job, Link(url=link), Obstacle.REFUSED, texts["en"], limit=50_000_000, now=0)
     text, entities = view.text.render()
     assert link not in text
     assert f"on the computer that runs the bot, in its storage: {job.output_key}" in text

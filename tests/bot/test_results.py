@@ -73,6 +73,20 @@ async def test_picture_and_clip_come_together_quietly_behind_the_result(stage):
     assert len(stage.session.named("sendVideo")) == 1
 
 
+async def test_a_picture_that_is_refused_leaves_the_clip(stage):
+    job = await running(stage)
+    grant = stage.house.runner.grant(stage.house.machine())
+    _put(grant.clip_url, b"clip")
+    _put(grant.picture_url, b"picture")
+    stage.session.faults["sendMediaGroup"].append(
+        TelegramBadRequest(method=None, message="Bad Request: PHOTO_INVALID_DIMENSIONS")
+    )
+    await finish(stage, job, clip_bytes=4)
+    async with stage.showing():
+        await stage.until(lambda: len(stage.session.named("sendVideo")) == 2)
+    assert stage.session.named("sendVideo")[-1].disable_notification
+
+
 async def test_a_picture_alone_is_sent_too_and_its_refusal_does_no_harm(stage):
     job = await running(stage)
     _put(stage.house.runner.grant(stage.house.machine()).picture_url, b"picture")

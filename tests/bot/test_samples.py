@@ -237,6 +237,19 @@ async def test_a_sample_that_is_refused_as_media_comes_as_text(stage):
     assert find_button(told, "Обработать всё")
 
 
+async def test_a_picture_that_is_refused_does_not_take_the_clip_with_it(stage):
+    async with stage.showing():
+        job = await stage.plan()
+        sample = await sampled(stage, job)
+        stage.session.faults["sendPhoto"].append(
+            TelegramBadRequest(method=None, message="Bad Request: PHOTO_INVALID_DIMENSIONS")
+        )
+        await finish(stage, sample)
+        await stage.until(is_told(stage, sample))
+    (clip,) = stage.session.named("sendVideo")
+    assert clip.caption.startswith("🧪 Проба: clip.mp4")
+
+
 async def test_who_starts_before_the_sample_is_done_hears_no_more_of_it(stage):
     async with stage.showing():
         job = await stage.plan()

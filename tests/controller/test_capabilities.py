@@ -5,6 +5,7 @@ import pytest
 
 from controller.capabilities import Codes
 from controller.errors import SettingsError
+from controller.redaction import redact
 from controller.settings import load_settings
 
 
@@ -16,6 +17,13 @@ def test_codes_are_long_stable_and_of_one_secret(tmp_path):
     assert Codes(tmp_path / "other").make("link", "a", 1.5) != code
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "other"]
+
+
+def test_an_address_that_is_a_key_is_in_no_log(tmp_path):
+    code = Codes(tmp_path / "key").make("upload", "a")
+    for kind in "ud":
+        shown = redact(f"GET https://videos.example.org/{kind}/{code}/state failed")
+        assert shown == f"GET https://videos.example.org/{kind}/***/state failed"
 
 
 def test_two_that_make_the_secret_at_once_have_the_same(tmp_path):

@@ -22,6 +22,8 @@ SAMPLE = ROOT / "data" / "samples" / "sample.mp4"
 class Story:
     """Starts and kills the programs; ``driver`` is what persons do meanwhile."""
 
+    sandbox_options: tuple[str, ...] = ("--no-limits",)
+
     def __init__(self, home: Path, **env: str) -> None:
         self.home = home
         self.settings = Settings(data_dir=home / "data")
@@ -32,8 +34,9 @@ class Story:
 
     async def __aenter__(self):
         self._sandbox = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot.sandbox", "--no-limits", stdout=asyncio.subprocess.PIPE
-        )
+            sys.executable, "-m", "bot.sandbox", *self.sandbox_options,
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
         url = (await self._sandbox.stdout.readline()).decode().strip()
         self._url = url
         self.driver = await Driver(url).__aenter__()

@@ -46,7 +46,8 @@ class B2Standin:
     Switches: ``cap`` (403 on every call on data), ``slow_down`` (503 for so many), ``outage``
     (connections drop), ``lost_answers`` (so many are carried out, and then the connection drops),
     ``half_answers`` (so many objects break off in the middle),
-    ``denied`` (operations the key may not do), ``clock``.
+    ``denied`` (operations the key may not do), ``clock``, ``pages`` (origins whose pages may put
+    and get: the bucket's CORS rule as it works, beside what is configured).
     """
 
     def __init__(self, *, bucket=None, region="us-west-004", port=0, clock=time.time):
@@ -62,6 +63,7 @@ class B2Standin:
         self.half_answers = 0
         self.lost_answers = Counter()
         self.denied = set()
+        self.pages = set()
         self.requests = Counter()
         self.refusals = Counter()
         self.seen_headers = set()
@@ -164,6 +166,8 @@ class B2Standin:
         self.seen_headers |= {name.lower() for name in request.headers}
         if self.outage:
             return self._drop(request)
+        if request.method == "OPTIONS":
+            return self._preflight(request)
         try:
             operation = self._admit(request)
             body = await self._checked_body(operation, request)
@@ -174,7 +178,10 @@ class B2Standin:
                 status=error.status, body=content, content_type="application/xml",
                 headers={"Date": self._date()},
             )  # fmt: skip
-        return await self._forward(operation, request, body)
+        try:
+            return await self._forward(operation, request, body)
+        except (aiohttp.ClientError, ConnectionError):  # the other side broke off
+            return self._drop(request)
 
     def _admit(self, request):
         operation = operation_of(request.method, request.raw_path, request.headers)
@@ -222,7 +229,8 @@ class B2Standin:
             return await self._stream(request, answer, breaks=breaks)
 
     async def _stream(self, request, answer, *, breaks):
-        response = web.StreamResponse(status=answer.status, headers=self._passed_on(answer))
+        headers = {**self._passed_on(answer), **self._allowed(request)}
+        response = web.StreamResponse(status=answer.status, headers=headers)
         left = int(answer.headers.get("Content-Length", 0)) // 2
         with contextlib.suppress(ConnectionError):  # the other side has enough
             await response.prepare(request)
@@ -234,6 +242,20 @@ class B2Standin:
                     return response
             await response.write_eof()
         return response
+
+    def _preflight(self, request):
+        """A browser asks before it puts something to another site (Fetch: CORS protocol)."""
+        if request.headers.get("Origin") not in self.pages:
+            self.refusals["Preflight"] += 1
+            return web.Response(status=403)
+        asked = request.headers.get("Access-Control-Request-Headers")
+        more = {"Access-Control-Allow-Headers": asked} if asked else {}
+        headers = {"Access-Control-Allow-Methods": "GET, HEAD, PUT"}
+        return web.Response(headers={**self._allowed(request), **headers, **more})
+
+    def _allowed(self, request):
+        origin = request.headers.get("Origin")
+        return {"Access-Control-Allow-Origin": origin} if origin in self.pages else {}
 
     async def _dated(self, operation, answer):
         """moto tells the same day for all uploads: here they have the time they were opened at."""
@@ -252,14 +274,19 @@ class B2Standin:
         return web.Response(status=answer.status, body=text.encode(), headers=headers)
 
     def _passed_on(self, answer):
-        kept = {n: v for n, v in answer.headers.items() if n.lower() not in _HOP}
+        kept = {
+            n: v
+            for n, v in answer.headers.items()
+            if n.lower() not in _HOP and not n.lower().startswith("access-control-")
+        }
         return {**kept, "Date": self._date()}
 
     def _date(self):
         return formatdate(self.clock(), usegmt=True)
 
     def _drop(self, request):
-        request.transport.abort()
+        if request.transport is not None:  # else the other side was faster
+            request.transport.abort()
         return web.Response()
 
 

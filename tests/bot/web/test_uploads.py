@@ -7,10 +7,12 @@ from urllib.parse import urlencode
 
 import pytest
 
+from bot.defaults import save_task
 from controller import policy
 from controller.capabilities import UploadState
 from controller.records import TERMINAL, Actor, Request, Role
 from controller.states import JobState
+from remote_runner.protocol import Mode, Task
 from tests.bot.stage import OTHER, TOKEN, USER
 from tests.bot.web.conftest import VIDEO, restarted
 
@@ -33,6 +35,13 @@ async def test_a_file_that_came_whole_is_a_draft_in_the_same_chat(site):
     assert (await site.house.storage.read(job.source_key)) == VIDEO
     assert job.source_is_ours
     assert (await page.state())["state"] == "taken"
+
+
+async def test_what_its_owner_chose_last_is_what_the_draft_begins_with(site):
+    save_task(site.house.controller, USER, Task(mode=Mode.INTERP))
+    await site.offer().send()
+    (job,) = site.house.controller.jobs()
+    assert job.task.mode is Mode.INTERP
 
 
 async def test_completing_twice_makes_one_job(site):
