@@ -1,6 +1,6 @@
 """The lists of commands that clients show: per kind of chat, per language, and for admins.
 
-What was set is remembered, so that a start with the same lists asks nothing of Telegram.
+What was set is remembered, so that a start with the same lists asks only whether they are there.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ async def publish_commands(
         (BotCommandScopeAllGroupChats(), _GROUP),
     ]
     wanted = _fingerprint([names for _, names in scopes], texts)
+    if controller.preference(_NOBODY, _NOTE) and not await _are_there(bot):
+        for note in (_NOTE, _ADMIN_NOTE):
+            controller.set_preference(_NOBODY, note, "")
     if controller.preference(_NOBODY, _NOTE) != wanted:
         try:
             for scope, names in scopes:
@@ -100,6 +103,15 @@ def list_commands(
         key = wide if admin and tongue.has(wide) else f"command-{name}"
         commands.append(BotCommand(command=name, description=tongue(key)))
     return commands
+
+
+async def _are_there(bot: Bot) -> bool:
+    """False for the token of another bot, and where the server began anew."""
+    try:
+        return bool(await bot.get_my_commands(BotCommandScopeAllPrivateChats()))
+    except AiogramError as error:
+        log.warning("the commands could not be read: %s", error)
+        return True
 
 
 async def _set(

@@ -22,11 +22,12 @@ from controller.errors import (
     TooLate,
 )
 from controller.judging import Judge
+from controller.market import Market
 from controller.people import require_admin
 from controller.records import Actor, Job, Limit
 from controller.states import JobState, Reason
 from controller.store import Store
-from controller.terms import LONGEST_ATTEMPT_S
+from controller.terms import LONGEST_ATTEMPT_S, round_price
 
 _STARTED = (JobState.HELD, JobState.QUEUED, JobState.RUNNING, JobState.DONE)
 _WAITS_FOR_YES = (Reason.NO_OFFER, Reason.BUDGET)
@@ -84,6 +85,7 @@ class Approvals:
         Money is for administrators to agree to; to a long run its owner may. Saying it again
         changes nothing; :class:`TooLate` where the job is held no more. ``version`` is that of
         the job that was shown: :class:`PriceRose` where it was held anew on other terms since.
+        An owner's yes to a long run holds it for their budget where that is used up by now.
         """
         while True:
             job = self._find(job_id, by=by)
@@ -95,15 +97,20 @@ class Approvals:
                 raise Forbidden
             if version is not None and job.version != version:
                 raise PriceRose(usd_per_hour=job.held_data.get("usd_per_hour", 0.0))
-            moved = self._queue(job, "approved", by=by.user, **agreed(job.held_data))
+            expected_usd = job.held_data.get("expected_usd", 0.0)
+            if not by.admin and self._judge.over_user_budget(job, expected_usd):
+                moved = self._hold_on(job)
+            else:
+                moved = self._queue(job, "approved", by=by.user, **agreed(job.held_data))
             if moved:
                 return moved
 
     async def approve_price(self, job_id: str, *, by: Actor, at_most: float | None = None) -> Job:
         """Allow a queued job that gets no machine for its money the cheapest that would do now.
 
-        Of a held one as :meth:`approve`. ``at_most`` is the price an hour that was shown: where
-        that has risen, :class:`PriceRose` has the new one, and nothing was allowed.
+        Of a held one as :meth:`approve`. ``at_most`` is the price an hour that was shown: nothing
+        else is agreed to then, no budget and no time, and where it has risen,
+        :class:`PriceRose` has the new one, and nothing was allowed.
         :class:`NothingFits` where no price would help, :class:`MarketSilent` where none is known.
         """
         require_admin(by)
@@ -119,12 +126,16 @@ class Approvals:
             if look.terms is None:
                 raise NothingFits
             _, data = self._judge.hold(job, look.terms)
-            price = data.get("usd_per_hour", 0.0)
-            if at_most is not None and Limit.PRICE in data.get("over", ()) and price > at_most:
-                raise PriceRose(usd_per_hour=price)
+            if at_most is not None and look.terms.over:
+                data = _price_alone(look.market, at_most)
+            columns = agreed(data)
+            # what it has waited for is not taken from the time that it may run
+            deadline_at = policy.queue_deadline(
+                self._clock(), columns.get("approved_s", job.approved_s)
+            )
             changed = self._store.jobs.change(
-                job, event="approved", data={"by": by.user, **data},
-                waits_for=None, waits_detail="", approved_by=by.user, **agreed(data),
+                job, event="approved", data={"by": by.user, **data}, waits_for=None,
+                waits_detail="", approved_by=by.user, deadline_at=deadline_at, **columns,
             )  # fmt: skip
             if changed:
                 self._wake()
@@ -202,18 +213,39 @@ class Approvals:
             held_for=reason, held_data=data, deadline_at=self._clock() + policy.HOLD_S,
         )  # fmt: skip
 
+    def _hold_on(self, job: Job) -> Job | None:
+        """What was held for its time alone is held for its owner's budget as well."""
+        over = sorted({*job.held_data.get("over", ()), Limit.USER_BUDGET})
+        data = {**job.held_data, "over": over}
+        return self._store.jobs.change(
+            job, event="held", data={"reason": Reason.BUDGET, **data},
+            held_for=Reason.BUDGET, held_data=data, deadline_at=self._clock() + policy.HOLD_S,
+        )  # fmt: skip
+
     def _queue(self, job: Job, event: str, *, by: int | None = None, **columns: Any) -> Job | None:
         now = self._clock()
         if by is not None:
             columns |= {"approved_by": by, "held_for": None}
+        # of a repetition that was held, more time may have been agreed to before
+        deadline_at = policy.queue_deadline(now, columns.get("approved_s", job.approved_s))
         moved = self._store.jobs.move(
             job, JobState.QUEUED, event=event, data={} if by is None else {"by": by},
-            started_at=now, deadline_at=policy.queue_deadline(now, columns.get("approved_s")),
-            **columns,
+            started_at=now, deadline_at=deadline_at, **columns,
         )  # fmt: skip
         if moved:
             self._wake()
         return moved
+
+
+def _price_alone(market: Market, at_most: float) -> dict[str, Any]:
+    """What would be agreed to with the price of the cheapest machine that lacks nothing else."""
+    other = market.cheapest_otherwise_fit
+    if other is None:
+        raise NothingFits
+    price = round_price(other.offer.usd_per_hour)
+    if price > at_most:
+        raise PriceRose(usd_per_hour=price)
+    return {"usd_per_hour": price, "gpu": other.offer.name, "over": [Limit.PRICE]}
 
 
 def agreed(data: Mapping[str, Any]) -> dict[str, float]:

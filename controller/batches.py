@@ -5,14 +5,23 @@ A batch has no state of its own: what it is follows from its jobs, which are ord
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ulid import ULID
 
-from controller.errors import NoSuchJob, NoVideos, TooLate, TooManyFiles, UserError
+from controller.errors import (
+    Forbidden,
+    NoSuchJob,
+    NoVideos,
+    TakesTooLong,
+    TooLate,
+    TooManyFiles,
+    UserError,
+)
 from controller.places import PRIVATE
 from controller.records import Actor, Batch, Job, Request
 from controller.states import JobState, Reason
@@ -188,11 +197,27 @@ class Batches:
         """By id of a job of the batch: another one that made this of the same content."""
         return self._store.batches.done_before(batch_id)
 
-    async def plan(self, batch_id: str, *, by: Actor) -> BatchQuote:
-        """What the drafts would take; the market is asked once for each kind of work."""
+    def spent_before(self, batch_id: str) -> float:
+        """Dollars of those of its jobs that were repeated: others stand in their places."""
+        repeated = {job.id for job in self._store.batches.jobs(batch_id)}
+        repeated -= {job.id for job in self.jobs(batch_id)}
+        return math.fsum(
+            job.cost_usd for job in self._store.batches.jobs(batch_id) if job.id in repeated
+        )
+
+    async def plan(self, batch_id: str, *, by: Actor, only: Set[str] | None = None) -> BatchQuote:
+        """What the drafts would take, of these ids if any are given.
+
+        The market is asked once for each kind of work.
+        """
         batch = self.get(batch_id, by=by)
         drafts = [job for job in self.jobs(batch.id) if job.state is JobState.DRAFT]
-        return add_up([await self._door.plan(job) for job in drafts])
+        drafts = [job for job in drafts if only is None or job.id in only]
+        quotes = []
+        for job in drafts:
+            quotes.append(await self._door.plan(job))
+            await asyncio.sleep(0)  # of hundreds, each has to count all the others
+        return add_up(quotes)
 
     # --- deciding ----------------------------------------------------------------------------
 
@@ -206,11 +231,12 @@ class Batches:
         """Start every draft; returns how many.
 
         Those whose result is there already are cancelled instead, unless they are wanted
-        ``again``. :class:`TooLate` where there is nothing to start.
+        ``again``. :class:`TooLate` where there is nothing to start. A file that takes too long
+        stays a draft; :class:`TakesTooLong` where nothing else was started.
         """
         drafts = self._choose(batch_id, JobState.DRAFT, by=by)
         done = {} if again else self.done_before(batch_id)
-        started = 0
+        started, refusal = 0, None
         for job in drafts:
             try:
                 if job.id in done and await self._door.has_result(done[job.id]):
@@ -220,6 +246,10 @@ class Batches:
                 started += 1
             except TooLate:
                 continue
+            except TakesTooLong as error:
+                refusal = error
+        if refusal and not started:
+            raise refusal
         return started
 
     async def cancel(self, batch_id: str, *, by: Actor) -> int:
@@ -239,7 +269,10 @@ class Batches:
         return len(active)
 
     def approve(self, batch_id: str, *, by: Actor) -> int:
-        """Say yes to all that waits for one; returns how many. Who may is checked for each."""
+        """Say yes to all that one may say yes to; returns how many.
+
+        :class:`Forbidden` where that is nothing.
+        """
         return self._decide(batch_id, self._door.approve, by)
 
     def decline(self, batch_id: str, *, by: Actor) -> int:
@@ -247,17 +280,30 @@ class Batches:
         return self._decide(batch_id, self._door.decline, by)
 
     def retry_failed(self, batch_id: str, *, by: Actor) -> int:
-        """Once more what failed; returns how many. :class:`TooLate` where nothing has."""
-        failed = self._choose(batch_id, JobState.FAILED, by=by)
-        for job in failed:
-            self._door.retry(job.id, by=by, key=f"retry:{job.id}")
-        return len(failed)
+        """Once more what failed; returns how many. :class:`TooLate` where nothing has, or where
+        its files are no longer kept."""
+        again = 0
+        for job in self._choose(batch_id, JobState.FAILED, by=by):
+            try:
+                self._door.retry(job.id, by=by, key=f"retry:{job.id}")
+                again += 1
+            except TooLate:
+                continue
+        if not again:
+            raise TooLate
+        return again
 
     def _decide(self, batch_id: str, decide: Callable[..., Job], by: Actor) -> int:
-        held = self._choose(batch_id, JobState.HELD, by=by)
-        for job in held:
-            decide(job.id, by=by)
-        return len(held)
+        decided, refusal = 0, None
+        for job in self._choose(batch_id, JobState.HELD, by=by):
+            try:
+                decide(job.id, by=by)
+                decided += 1
+            except Forbidden as error:
+                refusal = error
+        if refusal and not decided:
+            raise refusal
+        return decided
 
     def _choose(self, batch_id: str, state: JobState, *, by: Actor) -> list[Job]:
         batch = self.get(batch_id, by=by)

@@ -106,10 +106,11 @@ class Judge:
     def hold(self, job: Job, terms: Terms | None) -> tuple[Reason | None, dict[str, Any]]:
         """What a start would be held for now, and what would be agreed to.
 
-        Money comes first: whoever says yes to it says yes to the time as well.
+        Money comes first: whoever says yes to it says yes to the time as well. Without terms the
+        loops keep the caps; the budget of a person is nobody else's to keep.
         """
         if terms is None:
-            return None, {}
+            return self.hold_unasked(job)
         over = terms.over | self._over_budgets(job, terms)
         if not over:
             return None, {}
@@ -131,7 +132,7 @@ class Judge:
     def hold_unasked(self, job: Job) -> tuple[Reason | None, dict[str, Any]]:
         """As :meth:`hold` without the market: whether the owner's budget of a day needs a yes."""
         expected = self._quotes.estimate(job)
-        if not self._rents or not self.over_user_budget(job, expected.usd):
+        if not self.over_user_budget(job, expected.usd):
             return None, {}
         return Reason.BUDGET, {
             "usd_per_hour": round_price(price_cap(job, self._settings)),
@@ -149,7 +150,7 @@ class Judge:
         What their other jobs cost today counts, and what those that go on are expected to.
         """
         budget = self._people.day_budget(job.owner) if job.owner else None
-        if budget is None:
+        if budget is None or not self._rents:
             return False
         others = self._store.jobs.select(
             states=[JobState.QUEUED, JobState.RUNNING], owner=job.owner

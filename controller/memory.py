@@ -94,7 +94,7 @@ class Memory:
         self._store.cards.save(card)
 
     def move_chat(self, old: int, new: int) -> None:
-        """A group became another chat: its jobs, batches and open cards go on there."""
+        """A group became another chat: its jobs, batches, uploads and cards go on there."""
         self._store.cards.move_chat(old, new)
 
     def preference(self, user: int, name: str) -> str | None:

@@ -64,6 +64,8 @@ class People:
                 return None if present is Role.BLOCKED else present
             if present and self._store.invites.user_of(_hash(code)) == user:
                 return present
+            if present and self._store.invites.role_of(_hash(code)) is present:
+                return present
             if not code.startswith(INVITE_PREFIX):
                 return None
             used = self._store.invites.use(_hash(code), user)
@@ -113,9 +115,14 @@ class People:
                 self._store.switches.set(_budget_name(user), repr(float(usd)), by=by.user)
 
     def remove(self, user: int, *, by: Actor) -> None:
-        """Forget somebody; who is not named by the settings is a stranger again."""
+        """Forget somebody; who is not named by the settings is a stranger again.
+
+        What their jobs may cost a day goes on to hold: the settings may let them in all the same.
+        """
         require_admin(by)
         with self._store.transaction():
+            if (usd := self.day_budget(user)) is not None:
+                self._store.switches.set(_budget_name(user), repr(usd), by=by.user)
             self._store.members.remove(user)
             self._store.invites.revoke(of=user)
 

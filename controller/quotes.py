@@ -14,7 +14,7 @@ from controller.records import Estimate, Job, Machine
 from controller.settings import Settings
 from controller.store import Store
 from controller.terms import ROUNDING_USD, price_cap, time_limit_s
-from controller.workload import output_frames
+from controller.workload import SAMPLE_S, output_frames
 from remote_runner.protocol import Task
 
 _KEEP_S = 30.0
@@ -114,11 +114,11 @@ class Quotes:
             return sampled_s, True
         speed = self._store.speeds.known(policy.work_name(job.task), machine.name)
         if speed:
-            return policy.work_pixels(job.facts) / speed, True
+            return _share(job) * policy.work_pixels(job.facts) / speed, True
         seen = (each for _, offers in self._answers.values() for each in offers)
         like = next((each for each in seen if each.name == machine.name), _MIDDLING)
         device = self._settings.runner_device
-        return market.work_seconds(job.facts, job.task, like, device), False
+        return _share(job) * market.work_seconds(job.facts, job.task, like, device), False
 
     def _sampled_seconds(self, job: Job, machine: Machine) -> float | None:
         """The time of the whole at the rate at which this machine made its sample."""
@@ -162,10 +162,14 @@ class Quotes:
         # one's own computer is taken for one without a card until it has been measured
         device = "cpu" if device == "auto" else device
         expected = policy.estimate(job.facts, job.task, self._store.speeds.known, device)
+        expected = dataclasses.replace(expected, seconds=_share(job) * expected.seconds)
         if not self._provider.rents:
             return expected
         wish = self.wish(job)
         _, offers = self._answers.get(wish.need, (0.0, []))
+        if not offers:
+            _, whole = self._answers.get(Need(disk_gb=wish.need.disk_gb), (0.0, []))
+            offers = whole if self._judge(job, wish, whole).best else []
         best = self._judge(job, wish, offers or [_MIDDLING]).ranked[0]
         usd = best.usd
         if not offers:
@@ -194,7 +198,7 @@ class Quotes:
         seconds = {}
         for offer in offers:
             speed = self._store.speeds.known(work, offer.name)
-            seconds[offer.id] = (
+            seconds[offer.id] = _share(job) * (
                 pixels / speed
                 if speed
                 else market.work_seconds(job.facts, job.task, offer, self._settings.runner_device)
@@ -238,3 +242,10 @@ class Quotes:
         self._taken = {name: at for name, at in self._taken.items() if now - at < _TAKEN_S}
         ours = {machine.host for machine in self._store.machines.select() if machine.host}
         return [each for each in offers if each.machine_id not in ours | self._taken.keys()]
+
+
+def _share(job: Job) -> float:
+    """How much of the work on its video a job is: a sample takes a few seconds of it."""
+    if job.sample_of is None or job.facts.duration_s <= SAMPLE_S:
+        return 1.0
+    return SAMPLE_S / job.facts.duration_s

@@ -26,6 +26,8 @@ from controller.store import Store
 
 PRIORITY = 100
 """Somebody looks at the chat and waits for it."""
+_LEAST_USD = 0.01
+"""What a budget must have left: a sample costs about as much."""
 
 
 class Samples:
@@ -70,7 +72,7 @@ class Samples:
             started_at=now, deadline_at=policy.queue_deadline(now, None), sample_of=draft.id,
             priority=PRIORITY, batch=None, predecessor=None,
         )  # fmt: skip
-        if self._judge.over_user_budget(wanted, 0.0):
+        if self._judge.over_user_budget(wanted, _LEAST_USD):
             raise OverBudget
         with self._store.transaction():
             cancel_samples(self._store, draft.id, now)

@@ -219,6 +219,8 @@ class Controller(Memory):
         job = self.cancel(job_id, by=by)
         if job.source_is_ours and not self._store.jobs.is_source_wanted(job):
             await self._storage.delete(job.source_key)
+            if not job.attempts:
+                self._store.jobs.set_pruned(job.id)  # nothing else is left: it cannot be redone
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -236,7 +238,11 @@ class Controller(Memory):
         """Newest first, without samples; ``active`` leaves out what has ended."""
         states = _ACTIVE if active else tuple(JobState)
         return self._store.jobs.select(
-            states=states, owner=owner, samples=False, limit=limit, offset=offset,
+            states=states,
+            owner=owner,
+            samples=False,
+            limit=limit,
+            offset=offset,
             newest_first=True,
         )
 
@@ -349,7 +355,7 @@ class Controller(Memory):
 
     def spent_today_usd(self) -> float:
         """What machines have cost since midnight, UTC; those that go on included."""
-        return self._store.machines.spent_usd(self.clock() // 86400 * 86400)
+        return self.spending.today_usd()
 
     def release_machine(self, machine_id: str, *, by: Actor) -> None:
         """Give a machine back now; a job that it works on gets another attempt, if it has one.

@@ -43,7 +43,7 @@ class Spending:
 
     def today_usd(self) -> float:
         """What machines have cost since midnight, until now."""
-        return self._store.spending.machines_usd(self.midnight, self._clock())
+        return self._store.spending.machines_usd(self.midnight, self.midnight + _DAY_S)
 
     def of_user_today(self, user: int) -> float:
         return self._store.spending.of_user(user, self.midnight)

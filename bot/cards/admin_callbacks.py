@@ -110,6 +110,7 @@ class QueueAct(StrEnum):
     RESUME = "r"
     DRAIN = "x"
     KEEP = "k"  #: does not drain after all
+    LOOK = "w"  #: how far a drain is
 
 
 class QueuePress(CallbackData, prefix="qu"):

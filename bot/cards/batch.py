@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
 
 from aiogram.enums import ButtonStyle
 from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup
 from aiogram.utils.formatting import Bold, Code, Text, as_list
 
-from bot.cards.callbacks import BatchAct, BatchPress
-from bot.cards.keyboards import make_keyboard
+from bot.cards.callbacks import BATCH_MARK, BatchAct, BatchPress, PagePress
+from bot.cards.keyboards import cancelling_keyboard, make_keyboard
+from bot.cards.options import OPTIONS, Subject, draw_options_of
 from bot.cards.plan import show_limits
 from bot.cards.presets import Preset, find_preset
 from bot.cards.progress import describe_stage, find_ready_at
-from bot.cards.view import View
+from bot.cards.view import BatchSnapshot, View
 from bot.cards.wording import (
     describe_reason,
     find_share,
@@ -24,8 +26,7 @@ from bot.cards.wording import (
     show_task,
 )
 from bot.texts import Tongue, clean_name
-from controller.batches import BatchQuote
-from controller.records import Attempt, Batch, Job
+from controller.records import Batch, Job
 from controller.states import JobState, Reason
 
 PAGE_LENGTH = 10
@@ -44,53 +45,6 @@ _MARKS = {
 _WORKING = (JobState.QUEUED, JobState.RUNNING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchSnapshot:
-    """Everything that the card of a batch shows, at one moment."""
-
-    batch: Batch
-    jobs: tuple[Job, ...]
-    now: float
-    attempts: Mapping[str, Attempt] = field(default_factory=dict)
-    """Of running jobs, the newest."""
-    done_before: Mapping[str, Job] = field(default_factory=dict)
-    """By job: another one that made this of the same content."""
-    quote: BatchQuote | None = None
-    """For its drafts; one of no files where the market did not answer."""
-    sample: Job | None = None
-    page: int = 0
-    confirming: bool = False
-    again: bool = False
-    spent_usd: float = 0.0
-    admin: bool = False
-    """Whoever owns it may approve prices."""
-    owner: str = ""
-    """What its owner is called."""
-
-    def count(self, *states: JobState) -> int:
-        return sum(job.state in states for job in self.jobs)
-
-    @property
-    def is_over(self) -> bool:
-        return self.batch.taken_at is not None and all(job.state.is_terminal for job in self.jobs)
-
-    @property
-    def held(self) -> list[Job]:
-        return [job for job in self.jobs if job.state is JobState.HELD]
-
-    @property
-    def was_started(self) -> bool:
-        return any(job.started_at is not None for job in self.jobs)
-
-    def is_skipped(self, job: Job) -> bool:
-        """Whether it was left out as there is a result already, or will be."""
-        if job.id not in self.done_before:
-            return False
-        if job.state is JobState.DRAFT:
-            return not self.again
-        return job.state is JobState.CANCELLED and job.started_at is None
-
-
 def draw_batch(shot: BatchSnapshot, tongue: Tongue) -> View:
     """In any state: files coming in, plan, running, over."""
     lines: list[Text | str] = [_draw_title(shot, tongue)]
@@ -98,6 +52,8 @@ def draw_batch(shot: BatchSnapshot, tongue: Tongue) -> View:
         came = len(shot.jobs) + len(shot.batch.refused)
         lines.append(tongue("batch-looking", done=came, total=max(came, shot.batch.expected)))
         return View(as_list(*lines))
+    if shot.setting and shot.drafts and not shot.confirming:
+        return _draw_settings(shot, tongue)
     lines += _describe_whole(shot, tongue)
     rows = _list_rows(shot, tongue)
     pages = max(1, -(-len(rows) // PAGE_LENGTH))
@@ -114,22 +70,26 @@ def draw_batch_ask(shot: BatchSnapshot, tongue: Tongue) -> View:
     """What an admin is asked about a batch; without buttons once it is settled."""
     who = Bold(clean_name(shot.owner, 40))
     lines: list[Text | str] = [tongue.rich("ask-title", who=who), _draw_title(shot, tongue)]
-    if not shot.held:
+    if all(job.held_for is Reason.TOO_LONG for job in shot.held):
         declined = any(job.reason is Reason.DECLINED for job in shot.jobs)
         lines.append(tongue("batch-ask-declined" if declined else "batch-ask-settled"))
         return View(as_list(*lines))
-    files = tongue("files", count=len(shot.held))
-    why = _describe_hold(shot.held[0], tongue)
-    lines.append(tongue("batch-held", files=files, reason=why))
+    lines += _describe_holds(shot, tongue)
     usd = sum(float(job.held_data.get("usd") or 0) for job in shot.held)
     seconds = sum(float(job.held_data.get("seconds") or 0) for job in shot.held)
     if seconds > 0:
         lines.append(tongue("batch-time-formula", time=tongue.duration(seconds)))
     if usd > 0:
         lines.append(tongue("batch-cost", money=tongue.money(usd)))
-    yes = _button(shot.batch, BatchAct.APPROVE, tongue("button-approve-all"), ButtonStyle.SUCCESS)
+    yes = _approve_button(shot, tongue)
     no = _button(shot.batch, BatchAct.DECLINE, tongue("button-decline"), ButtonStyle.DANGER)
     return View(as_list(*lines), make_keyboard([yes, no]))
+
+
+def mark_held(jobs: Iterable[Job]) -> str:
+    """8 hex digits that differ when other files wait for a yes, or on other terms."""
+    held = [f"{job.id} {job.version}" for job in jobs if job.state is JobState.HELD]
+    return hashlib.sha256("\n".join(held).encode()).hexdigest()[:8]
 
 
 def find_batch_share(shot: BatchSnapshot) -> float:
@@ -153,6 +113,16 @@ def name_batch(batch: Batch, tongue: Tongue) -> Text:
     return Text(tongue("batch-album"))
 
 
+def _draw_settings(shot: BatchSnapshot, tongue: Tongue) -> View:
+    """Of all that nobody has started; the first file's stand for those of all."""
+    files = [job.facts for job in shot.drafts]
+    name = name_batch(shot.batch, tongue)
+    subject = Subject(id=BATCH_MARK + shot.batch.id, name=name, files=files)
+    wanted = any(not shot.is_skipped(job) for job in shot.drafts)
+    extra = as_list(*_describe_quote(shot, tongue)) if wanted else None
+    return draw_options_of(subject, shot.drafts[0].task, shot.setting, tongue, extra)
+
+
 def _draw_title(shot: BatchSnapshot, tongue: Tongue) -> Text:
     title = tongue.rich(
         "batch-title",
@@ -167,13 +137,11 @@ def _draw_title(shot: BatchSnapshot, tongue: Tongue) -> Text:
 
 def _describe_whole(shot: BatchSnapshot, tongue: Tongue) -> list[Text | str]:
     lines: list[Text | str] = []
-    if shot.count(JobState.DRAFT):
+    if any(not shot.is_skipped(job) for job in shot.drafts):
         lines += _describe_quote(shot, tongue)
     if skipped := sum(map(shot.is_skipped, shot.jobs)):
         lines.append(tongue("batch-skipped", files=tongue("files", count=skipped)))
-    if held := shot.held:
-        why = _describe_hold(held[0], tongue)
-        lines.append(tongue("batch-held", files=tongue("files", count=len(held)), reason=why))
+    lines += _describe_holds(shot, tongue)
     if shot.was_started:
         lines += _describe_progress(shot, tongue)
     if (sample := shot.sample) is not None and not sample.state.is_terminal:
@@ -210,6 +178,15 @@ def _describe_quote(shot: BatchSnapshot, tongue: Tongue) -> list[Text | str]:
             )
         )
     return lines
+
+
+def _describe_holds(shot: BatchSnapshot, tongue: Tongue) -> list[str]:
+    """A line for each reason."""
+    whys = Counter(_describe_hold(job, tongue) for job in shot.held)
+    return [
+        tongue("batch-held", files=tongue("files", count=count), reason=why)
+        for why, count in whys.items()
+    ]
 
 
 def _describe_hold(job: Job, tongue: Tongue) -> str:
@@ -297,7 +274,10 @@ def _draw_keyboard(
     rows: list[list[InlineKeyboardButton]] = []
     if pages > 1:
         rows.append(_page_row(shot.batch, page, pages))
-    if shot.confirming and not shot.is_over:
+    active = [job for job in shot.jobs if not job.state.is_terminal]
+    if active and all(job.cancel_requested_at is not None for job in active):
+        rows += cancelling_keyboard(tongue).inline_keyboard
+    elif shot.confirming and not shot.is_over:
         yes = _button(shot.batch, BatchAct.YES, tongue("button-yes"), ButtonStyle.DANGER)
         rows.append([yes, _button(shot.batch, BatchAct.NO, tongue("button-no"))])
     elif shot.is_over:
@@ -306,7 +286,7 @@ def _draw_keyboard(
     else:
         rows += _decision_rows(shot, tongue)
         ask = _button(shot.batch, BatchAct.ASK, tongue("button-cancel-all"), ButtonStyle.DANGER)
-        rows.append([ask])
+        rows.append([*([_settings_button(shot.batch, tongue)] if shot.drafts else []), ask])
     return make_keyboard(*rows) if rows else None
 
 
@@ -317,7 +297,7 @@ def retry_button(batch: Batch, tongue: Tongue) -> InlineKeyboardButton:
 
 def _decision_rows(shot: BatchSnapshot, tongue: Tongue) -> list[list[InlineKeyboardButton]]:
     rows: list[list[InlineKeyboardButton]] = []
-    batch, drafts = shot.batch, [job for job in shot.jobs if job.state is JobState.DRAFT]
+    batch, drafts = shot.batch, shot.drafts
     if drafts:
         chosen = find_preset(drafts[0].task)
         presets = [_preset_button(batch, each, tongue, each is chosen) for each in Preset]
@@ -334,8 +314,7 @@ def _decision_rows(shot: BatchSnapshot, tongue: Tongue) -> list[list[InlineKeybo
                 start.append(_button(batch, BatchAct.SAMPLE, label, ButtonStyle.PRIMARY))
         rows.append(start)
     if any(shot.admin or job.held_for is Reason.TOO_LONG for job in shot.held):
-        label = tongue("button-approve-all")
-        rows.append([_button(batch, BatchAct.APPROVE, label, ButtonStyle.SUCCESS)])
+        rows.append([_approve_button(shot, tongue)])
     return [row for row in rows if row]
 
 
@@ -356,22 +335,19 @@ def _preset_button(
     return _button(batch, BatchAct.PRESET, text, value=preset)
 
 
+def _approve_button(shot: BatchSnapshot, tongue: Tongue) -> InlineKeyboardButton:
+    """A yes to what was shown, and to nothing that came later."""
+    label, mark = tongue("button-approve-all"), mark_held(shot.jobs)
+    return _button(shot.batch, BatchAct.APPROVE, label, ButtonStyle.SUCCESS, mark)
+
+
+def _settings_button(batch: Batch, tongue: Tongue) -> InlineKeyboardButton:
+    data = PagePress(job=BATCH_MARK + batch.id, page=OPTIONS).pack()
+    return InlineKeyboardButton(text=tongue("button-settings"), callback_data=data)
+
+
 def _button(
     batch: Batch, act: BatchAct, text: str, style: ButtonStyle | None = None, value: str = ""
 ) -> InlineKeyboardButton:
     data = BatchPress(act=act, batch=batch.id, value=value).pack()
     return InlineKeyboardButton(text=text, callback_data=data, style=style)
-
-
-def split_lines(lines: Sequence[Text | str], limit: int = 4096) -> list[Text]:
-    """The lines as few messages as possible, none longer than ``limit`` UTF-16 units."""
-    pages: list[list[Text | str]] = [[]]
-    used = 0
-    for line in lines:
-        cost = 1 + len(Text(line))
-        if pages[-1] and used + cost > limit:
-            pages.append([])
-            used = 0
-        pages[-1].append(line)
-        used += cost
-    return [as_list(*page) for page in pages if page]

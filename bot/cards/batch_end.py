@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aiogram.utils.formatting import Code, Text, TextLink
+from aiogram.utils.formatting import Code, Text, TextLink, as_list
 
-from bot.cards.batch import WORTH_SHOWING_USD, BatchSnapshot, name_batch, retry_button, split_lines
+from bot.cards.batch import WORTH_SHOWING_USD, name_batch, retry_button
 from bot.cards.ended import find_taken
 from bot.cards.keyboards import is_on_web, make_keyboard
 from bot.cards.results import name_result
-from bot.cards.view import View
+from bot.cards.view import BatchSnapshot, View
 from bot.cards.wording import describe_reason
 from bot.texts import Tongue, clean_name
 from controller.records import Job
 from controller.states import JobState
 
 _NAME_LENGTH = 60
+#: The platform drops what a message has beyond the first hundred.
+_ENTITIES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,3 +90,21 @@ def _show_link(ending: Ending, job: Job) -> Text:
     link = ending.links.get(job.id, "")
     title = clean_name(name_result(job), _NAME_LENGTH)
     return TextLink(title, url=link) if is_on_web(link) else Code(job.output_key or title)
+
+
+def split_lines(lines: Sequence[Text | str], limit: int = 4096) -> list[Text]:
+    """The lines as few messages as possible, none longer than ``limit`` UTF-16 units.
+
+    Nor with more links and other entities than a message keeps.
+    """
+    pages: list[list[Text | str]] = [[]]
+    used = marked = 0
+    for line in lines:
+        cost, marks = 1 + len(Text(line)), len(Text(line).render()[1])
+        if pages[-1] and (used + cost > limit or marked + marks > _ENTITIES):
+            pages.append([])
+            used = marked = 0
+        pages[-1].append(line)
+        used += cost
+        marked += marks
+    return [as_list(*page) for page in pages if page]

@@ -15,6 +15,9 @@ JobId = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{26}$")]
 #: The defaults of a person have no job.
 JobIdOrNone = Annotated[str, StringConstraints(pattern=r"^(-|[0-9A-Za-z]{26})$")]
 NO_JOB = "-"
+#: What the settings of a page are for: those of a batch are named with a mark before its id.
+Target = Annotated[str, StringConstraints(pattern=r"^(-|~?[0-9A-Za-z]{26})$")]
+BATCH_MARK = "~"
 
 
 class Act(StrEnum):
@@ -67,16 +70,16 @@ class TakePress(CallbackData, prefix="t"):
 
 
 class PagePress(CallbackData, prefix="g"):
-    """Turns a page of a plan card, or of the defaults: a setting, or the list of them."""
+    """Turns a page of a plan card, a batch's, or of the defaults: a setting, or their list."""
 
-    job: JobIdOrNone
+    job: Target
     page: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,12}$")]
 
 
 class OptionPress(CallbackData, prefix="o"):
     """Chooses a value of a setting; none resets all."""
 
-    job: JobIdOrNone
+    job: Target
     setting: Setting | None = None
     code: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,28}$")] | None = None
 
@@ -117,7 +120,7 @@ class BatchAct(StrEnum):
 
 
 class BatchPress(CallbackData, prefix="bt"):
-    """Does something with a batch; ``value`` is a preset or the number of a page."""
+    """Does something with a batch; ``value`` is a preset, a page, or what a yes is to."""
 
     act: BatchAct
     batch: JobId

@@ -7,6 +7,7 @@ the picture of a known video smaller or its motion coarser.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from enum import StrEnum
 from fractions import Fraction
 
@@ -92,6 +93,31 @@ def list_codes(setting: Setting, task: Task, facts: Facts | None = None) -> list
         for code in _CODES[setting]
         if code == chosen or is_sensible(choose(setting, code, task), facts)
     ]
+
+
+def list_common_codes(setting: Setting, task: Task, files: Sequence[Facts]) -> list[str]:
+    """The same for several files: what goes with each, as far as the task suits it now."""
+    # of hundreds of files most are alike
+    kinds = {(each.width, each.height, each.sar, each.fps): each for each in files}
+    offered = [list_codes(setting, fit_task(task, each), each) for each in kinds.values()]
+    chosen = find_code(setting, task)
+    return [
+        code
+        for code in list_codes(setting, task)
+        if code == chosen or all(code in codes for codes in offered)
+    ]
+
+
+def choose_offered(
+    setting: Setting | None, code: str | None, task: Task, files: Sequence[Facts]
+) -> Task | None:
+    """The task with a value that may be chosen for these files now, else None; no setting: all
+    as usual."""
+    if setting is None:
+        return Task()
+    if code is None or code not in list_common_codes(setting, task, files):
+        return None
+    return choose(setting, code, task)
 
 
 def choose(setting: Setting, code: str, task: Task) -> Task:

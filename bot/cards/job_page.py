@@ -1,4 +1,4 @@
-"""One job as an admin sees it whose card is in another chat."""
+"""One job whose card is in another chat, as its owner and admins see it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ class JobPage:
     attempts: tuple[Attempt, ...] = ()
     """Oldest first."""
     machine: str = ""
+    usd: float = 0.0
+    """What it has cost so far, an attempt that runs included."""
+    admin: bool = False
+    """Whether it is an admin who looks: others get no log."""
 
 
 def draw_job_page(page: JobPage, tongue: Tongue) -> View:
@@ -48,8 +52,8 @@ def draw_job_page(page: JobPage, tongue: Tongue) -> View:
         lines.append(tongue("running-on", machine=clean_name(page.machine, 40)))
     if job.waits_detail and job.state is JobState.QUEUED:
         lines.append(Code(clean_name(job.waits_detail, 200)))
-    if job.cost_usd > 0:
-        lines.append(tongue("job-cost", money=tongue.money(job.cost_usd)))
+    if page.usd > 0:
+        lines.append(tongue("job-cost", money=tongue.money(page.usd)))
     if job.state.is_terminal and job.reason is not None:
         lines.append(tongue("failed-reason", reason=describe_reason(job.reason, tongue)))
     lines += [
@@ -61,10 +65,10 @@ def draw_job_page(page: JobPage, tongue: Tongue) -> View:
 
 
 def _make_keyboard(page: JobPage, tongue: Tongue) -> InlineKeyboardMarkup:
-    log = InlineKeyboardButton(
-        text=tongue("button-log"), callback_data=LogPress(job=page.job.id).pack()
-    )
-    row = [log]
+    row = []
+    if page.admin:
+        log = LogPress(job=page.job.id).pack()
+        row.append(InlineKeyboardButton(text=tongue("button-log"), callback_data=log))
     if not page.job.state.is_terminal:
         ask = page.place.model_copy(update={"act": StatusAct.ASK})
         row.append(
@@ -77,4 +81,4 @@ def _make_keyboard(page: JobPage, tongue: Tongue) -> InlineKeyboardMarkup:
     back = page.place.model_copy(update={"act": StatusAct.SHOW, "job": None})
     again = InlineKeyboardButton(text=tongue("button-refresh"), callback_data=page.place.pack())
     last = [InlineKeyboardButton(text=tongue("button-back"), callback_data=back.pack()), again]
-    return InlineKeyboardMarkup(inline_keyboard=[row, last])
+    return InlineKeyboardMarkup(inline_keyboard=[each for each in (row, last) if each])

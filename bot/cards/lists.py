@@ -90,6 +90,8 @@ class StatusList:
     """The one whose jobs an admin has chosen."""
     owners: Sequence[tuple[int, str, int]] = field(default_factory=tuple)
     """Ids, names and counts, where an admin is choosing."""
+    asked: Job | None = None
+    """The one that is about to be cancelled, on whichever page it is by now."""
 
 
 def draw_status(status: StatusList, tongue: Tongue) -> View:
@@ -107,16 +109,10 @@ def draw_status(status: StatusList, tongue: Tongue) -> View:
     lines += [_describe_job(n, each, status.now, tongue) for n, each in numbered]
     if status.house is not None:
         lines += _describe_house(status.house, tongue)
-    if status.place.act is StatusAct.ASK and (job := _find_asked(status)):
-        lines.append(tongue.rich("list-ask", name=show_name(job)))
+    if status.asked is not None and not status.asked.state.is_terminal:
+        lines.append(tongue.rich("list-ask", name=show_name(status.asked)))
         return View(as_list(*lines), _confirm_keyboard(status, tongue))
     return View(as_list(*lines), _status_keyboard(status, tongue))
-
-
-def _find_asked(status: StatusList) -> Job | None:
-    """The job that is about to be cancelled, if it is still there to be."""
-    jobs = (line.job for line in status.lines if not line.job.state.is_terminal)
-    return next((job for job in jobs if job.id == status.place.job), None)
 
 
 def _describe_title(status: StatusList, tongue: Tongue) -> Text:

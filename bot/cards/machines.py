@@ -27,6 +27,8 @@ class MachineRow:
     """What it has cost so far."""
     job: Job | None = None
     share: float = 0.0
+    last: bool = False
+    """Whether the job has no other attempt after this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,8 @@ def _describe_question(row: MachineRow, tongue: Tongue) -> Text:
     name = Bold(clean_name(row.machine.name, 40))
     if row.job is None:
         return tongue.rich("machines-ask", name=name)
-    return tongue.rich("machines-ask-busy", name=name, job=show_name(row.job, 32))
+    key = "machines-ask-last" if row.last else "machines-ask-busy"
+    return tongue.rich(key, name=name, job=show_name(row.job, 32))
 
 
 def _make_keyboard(page: MachinesPage, tongue: Tongue) -> InlineKeyboardMarkup:

@@ -119,8 +119,8 @@ def draw_invitation(link: str, role: Role, ends_at: float, now: float, tongue: T
 
 
 def can_remove(person: Person) -> bool:
-    """Whether there is a row to remove, and it is not all that keeps somebody out."""
-    return person.added_at is not None and not person.settled
+    """Whether a row is all that lets somebody in; what the settings say would stay."""
+    return person.added_at is not None and not person.listed
 
 
 def _describe_line(person: Person, paid: bool, tongue: Tongue) -> Text:

@@ -54,6 +54,8 @@ class QueuePage:
     pages: int = 1
     running: int = 0
     """Jobs that are being worked on."""
+    machines: int = 0
+    """What may still cost money."""
     stop: Stop | None = None
 
 
@@ -77,10 +79,12 @@ def draw_drain(page: QueuePage, tongue: Tongue) -> View:
     if page.stop is not None and page.stop.drained:
         lines = [
             _describe_stop(page.stop, page.now, tongue),
-            tongue("drain-rest" if page.running else "drain-done", running=running),
+            tongue.rich("list-looked", when=show_moment(page.now, page.now, tongue)),
+            _describe_rest(page, tongue),
         ]
+        look = _button(tongue("button-refresh"), QueueAct.LOOK)
         resume = _button(tongue("queue-resume"), QueueAct.RESUME, ButtonStyle.SUCCESS)
-        return View(as_list(*lines), InlineKeyboardMarkup(inline_keyboard=[[resume]]))
+        return View(as_list(*lines), InlineKeyboardMarkup(inline_keyboard=[[look], [resume]]))
     waiting = tongue("jobs", count=page.total)
     text = Text(tongue("drain-ask", running=running, waiting=waiting))
     row = [
@@ -88,6 +92,13 @@ def draw_drain(page: QueuePage, tongue: Tongue) -> View:
         _button(tongue("button-keep"), QueueAct.KEEP),
     ]
     return View(text, InlineKeyboardMarkup(inline_keyboard=[row]))
+
+
+def _describe_rest(page: QueuePage, tongue: Tongue) -> str:
+    """What is still to end before the program may: jobs, then the machines that they leave."""
+    if page.running:
+        return tongue("drain-rest", running=tongue("jobs", count=page.running))
+    return tongue("drain-machines" if page.machines else "drain-done", count=page.machines)
 
 
 def _describe_stop(stop: Stop, now: float, tongue: Tongue) -> Text:

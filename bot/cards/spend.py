@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SPANS = (7, 14, 30)
 _PEOPLE_SHOWN = 10
+_SHOWN_USD = 0.0005
 #: Of a caption, in UTF-16 units (Bot API: sendPhoto).
 _CAPTION_LENGTH = 1024
 _BAR, _TODAY, _INK, _GRID = "#4c8bd6", "#1f5aa6", "#1a1a1a", "#dddddd"
@@ -63,8 +64,9 @@ def draw_spend(report: SpendReport, tongue: Tongue) -> View:
         tongue("spend-today", money=tongue.money(report.today_usd)),
         tongue("spend-week", money=tongue.money(report.week_usd)),
         tongue("spend-month", money=tongue.money(report.month_usd)),
+        tongue("spend-days"),
     ]
-    if report.people:
+    if report.people or report.house_usd >= _SHOWN_USD:
         lines += ["", Bold(tongue("spend-people", days=tongue("days", count=span)))]
         lines += _choose_fitting(report, _CAPTION_LENGTH - 1 - len(as_list(*lines)), tongue)
     buttons = [
@@ -144,7 +146,7 @@ def _choose_fitting(report: SpendReport, room: int, tongue: Tongue) -> list[str]
         )
         for each in report.people[:_PEOPLE_SHOWN]
     ]
-    if report.house_usd >= 0.0005:
+    if report.house_usd >= _SHOWN_USD:
         lines.append(tongue("spend-house", money=tongue.money(report.house_usd)))
     chosen = []
     for line in lines:

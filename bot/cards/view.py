@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from aiogram.types import InlineKeyboardMarkup
 from aiogram.utils.formatting import Text
 
-from controller.records import Attempt, Estimate, Job
+from controller.records import Attempt, Batch, Estimate, Job
+from controller.states import JobState
 
 if TYPE_CHECKING:
+    from controller.batches import BatchQuote
     from controller.records import PlanQuote
 
 
@@ -61,6 +63,59 @@ class Snapshot:
     """The most that is paid for a machine without asking."""
     names: Mapping[int, str] = field(default_factory=dict)
     """What those who ask and decide are called, by their ids."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSnapshot:
+    """Everything that the card of a batch shows, at one moment."""
+
+    batch: Batch
+    jobs: tuple[Job, ...]
+    now: float
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)
+    """Of running jobs, the newest."""
+    done_before: Mapping[str, Job] = field(default_factory=dict)
+    """By job: another one that made this of the same content."""
+    quote: BatchQuote | None = None
+    """For its drafts; one of no files where the market did not answer."""
+    sample: Job | None = None
+    page: int = 0
+    setting: str = ""
+    """Which page of the settings is turned up; empty for none."""
+    confirming: bool = False
+    again: bool = False
+    spent_usd: float = 0.0
+    admin: bool = False
+    """Whoever owns it may approve prices."""
+    owner: str = ""
+    """What its owner is called."""
+
+    @property
+    def drafts(self) -> list[Job]:
+        return [job for job in self.jobs if job.state is JobState.DRAFT]
+
+    def count(self, *states: JobState) -> int:
+        return sum(job.state in states for job in self.jobs)
+
+    @property
+    def is_over(self) -> bool:
+        return self.batch.taken_at is not None and all(job.state.is_terminal for job in self.jobs)
+
+    @property
+    def held(self) -> list[Job]:
+        return [job for job in self.jobs if job.state is JobState.HELD]
+
+    @property
+    def was_started(self) -> bool:
+        return any(job.started_at is not None for job in self.jobs)
+
+    def is_skipped(self, job: Job) -> bool:
+        """Whether it was left out as there is a result already, or will be."""
+        if job.id not in self.done_before:
+            return False
+        if job.state is JobState.DRAFT:
+            return not self.again
+        return job.state is JobState.CANCELLED and job.started_at is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def count_waiting(message: Message, controller: Controller) -> int:
 def is_quiet(chat: int, controller: Controller) -> bool:
     """Whether no message of a chat is still to be handled."""
     return not any(
-        (json.loads(stored.body).get("message") or {}).get("chat", {}).get("id") == chat
+        _find_chat(json.loads(stored.body).get("message")) == chat
         for stored in controller.inbox_pending(limit=_LOOKED_AT)
     )
 
@@ -58,7 +58,10 @@ def _find_open(message: Message, controller: Controller) -> str | None:
 
 def _list_companions(message: Message, controller: Controller) -> Iterator[Message]:
     for stored in controller.inbox_pending(limit=_LOOKED_AT):
-        other = _read(json.loads(stored.body).get("message"))
+        raw = json.loads(stored.body).get("message")
+        if _find_chat(raw) != message.chat.id:
+            continue
+        other = _read(raw)
         if other is None or other.message_id == message.message_id:
             continue
         if _belong_together(message, other):
@@ -76,6 +79,12 @@ def _belong_together(one: Message, other: Message) -> bool:
 
 def _find_sender(message: Message) -> int | None:
     return message.from_user.id if message.from_user else None
+
+
+def _find_chat(raw: Any) -> int | None:
+    """Of a message that may be of any shape."""
+    chat = raw.get("chat") if isinstance(raw, dict) else None
+    return chat.get("id") if isinstance(chat, dict) else None
 
 
 def _read(raw: Any) -> Message | None:

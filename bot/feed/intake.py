@@ -28,6 +28,8 @@ _STORED = re.compile(r"(?:b2|s3)://\S.*|input/\S.*|[^\s:]*/[^:]*\S", re.IGNORECA
 TASK_COMMANDS = ("upscale", "x2", "x4", "smooth", "both")
 _COMMAND = re.compile(rf"/({'|'.join(TASK_COMMANDS)})(?:@\w+)?(?:\s|$)", re.IGNORECASE)
 _TRIES = 3
+#: Of a path with its bucket; keys have at most 1024 bytes.
+_PATH_CHARS = 1200
 
 
 class TooBigForTelegram(UserError):
@@ -81,7 +83,7 @@ def find_stored_path(text: str) -> str | None:
     Any other path that ends like a video counts too: the controller says what is wrong with it.
     """
     text = text.strip()
-    if "\n" in text or not _STORED.fullmatch(text):
+    if len(text) > _PATH_CHARS or "\n" in text or not _STORED.fullmatch(text):
         return None
     named = text.lower().startswith(("b2://", "s3://", "input/"))
     return text if named or PurePosixPath(text).suffix.lower() in VIDEO_SUFFIXES else None

@@ -59,8 +59,10 @@ async def show_logs(message: Message, command: CommandObject, desk: Desk) -> Non
 
 async def press_logs(query: CallbackQuery, callback_data: LogPress, desk: Desk) -> None:
     job = desk.controller.get(callback_data.job, by=desk.actor)
-    if isinstance(query.message, Message):
-        await _send_logs(query.message, job, desk)
+    if not isinstance(query.message, Message):
+        await answer_press(query, desk.tongue("toast-stale"))
+        return
+    await _send_logs(query.message, job, desk)
     await answer_press(query)
 
 

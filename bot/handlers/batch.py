@@ -9,18 +9,22 @@ from aiogram import Bot, F, Router
 from aiogram.filters import Command, CommandObject
 from aiogram.types import CallbackQuery, Message
 
-from bot.cards.callbacks import BatchAct, BatchPress
+from bot.cards.batch import mark_held
+from bot.cards.callbacks import BATCH_MARK, BatchAct, BatchPress, OptionPress, PagePress
+from bot.cards.choices import Setting, choose_offered
+from bot.cards.options import OPTIONS, PLAN
 from bot.cards.presets import Preset, apply_preset
 from bot.defaults import find_task, save_task
 from bot.desk import Desk
 from bot.feed.albums import count_waiting, find_burst
 from bot.feed.intake import Upload, check_size, find_upload, make_fetch
 from bot.handlers.errors import answer_press
-from bot.handlers.taking import make_key, react
+from bot.handlers.taking import fit_draft, make_key, react
 from bot.screen.notifier import Notifier
 from controller.errors import TooLate
 from controller.records import Batch, Job, Request
 from controller.states import JobState
+from remote_runner.protocol import Task
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,9 @@ def make_router() -> Router:
     router.message.register(take_folder, F.text, Command("batch"))
     router.message.register(take_part, is_part)
     router.callback_query.register(press, BatchPress.filter())
+    of_batch = F.job.startswith(BATCH_MARK)
+    router.callback_query.register(show_page, PagePress.filter(of_batch))
+    router.callback_query.register(choose_option, OptionPress.filter(of_batch))
     return router
 
 
@@ -52,7 +59,8 @@ async def take_folder(message: Message, command: CommandObject, desk: Desk) -> N
     task = find_task(desk.controller, desk.actor.user)
 
     async def accept_one(part: Request, key: str) -> Job:
-        return await desk.controller.accept_stored(part, path=key, task=task)
+        job = await desk.controller.accept_stored(part, path=key, task=task)
+        return fit_draft(job, desk)
 
     batch = await batches.accept(request, name=prefix, items=keys, accept_one=accept_one)
     desk.notifier.poke(f"batch:{batch.id}")
@@ -89,9 +97,10 @@ async def take_part(message: Message, upload: Upload, burst: str, bot: Bot, desk
     async def accept_one(request: Request, name: str) -> Job:
         check_size(upload, desk.settings)
         fetch = make_fetch(bot, upload, desk.settings)
-        return await desk.controller.accept_upload(
+        job = await desk.controller.accept_upload(
             request, name=name, size=upload.size, fetch=fetch, task=task
         )
+        return fit_draft(job, desk)
 
     await batches.take(batch, part, upload.name, accept_one)
     notifier.poke(f"batch:{batch.id}")
@@ -114,6 +123,35 @@ async def press(query: CallbackQuery, callback_data: BatchPress, desk: Desk) -> 
     await answer_press(query, toast)
 
 
+async def show_page(query: CallbackQuery, callback_data: PagePress, desk: Desk) -> None:
+    """A page of the settings for all files, or back to the card."""
+    batch, page = _find_batch(callback_data.job, desk), callback_data.page
+    toast = None
+    if page not in {PLAN, OPTIONS, *Setting} or not _list_drafts(batch, desk):
+        toast = desk.tongue("toast-stale")
+        desk.notifier.poke(f"batch:{batch.id}")
+    else:
+        desk.notifier.turn_page(f"batch:{batch.id}", "" if page == PLAN else page)
+    await answer_press(query, toast)
+
+
+async def choose_option(query: CallbackQuery, callback_data: OptionPress, desk: Desk) -> None:
+    """A value of a setting for all files, or all settings as usual; then their list."""
+    batch = _find_batch(callback_data.job, desk)
+    drafts = _list_drafts(batch, desk)
+    setting, code, task = callback_data.setting, callback_data.code, None
+    if drafts:
+        files = [job.facts for job in drafts]
+        task = choose_offered(setting, code, drafts[0].task, files)
+    if task is None:
+        desk.notifier.poke(f"batch:{batch.id}")
+        await answer_press(query, desk.tongue("toast-stale"))
+        return
+    _set_task(batch, task, desk)
+    desk.notifier.turn_page(f"batch:{batch.id}", OPTIONS)
+    await answer_press(query, desk.tongue("toast-reset") if setting is None else None)
+
+
 async def _act(batch: Batch, press: BatchPress, desk: Desk) -> str | None:
     """Do it and return the short notice that is shown for it."""
     batches, notifier = desk.controller.batches, desk.notifier
@@ -134,13 +172,13 @@ async def _act(batch: Batch, press: BatchPress, desk: Desk) -> str | None:
         case BatchAct.PRESET if press.value in set(Preset):
             _choose_preset(batch, Preset(press.value), desk)
         case _:
-            return await _decide(batch, press.act, desk)
+            return await _decide(batch, press, desk)
     return None
 
 
-async def _decide(batch: Batch, act: BatchAct, desk: Desk) -> str:
+async def _decide(batch: Batch, press: BatchPress, desk: Desk) -> str:
     batches, tongue, by = desk.controller.batches, desk.tongue, desk.actor
-    match act:
+    match press.act:
         case BatchAct.START:
             return await _start(batch, desk.notifier, desk)
         case BatchAct.SAMPLE:
@@ -149,8 +187,7 @@ async def _decide(batch: Batch, act: BatchAct, desk: Desk) -> str:
             count = batches.retry_failed(batch.id, by=by)
             return tongue("batch-toast-retry", files=tongue("files", count=count))
         case BatchAct.APPROVE:
-            batches.approve(batch.id, by=by)
-            return tongue("toast-started")
+            return _approve(batch, press.value, desk)
         case BatchAct.DECLINE:
             batches.decline(batch.id, by=by)
             return tongue("toast-cancelled")
@@ -163,11 +200,22 @@ async def _start(batch: Batch, notifier: Notifier, desk: Desk) -> str:
     return desk.tongue("batch-toast-started", files=desk.tongue("files", count=started))
 
 
+def _approve(batch: Batch, shown: str, desk: Desk) -> str:
+    """Of all that the card showed when it was pressed."""
+    batches = desk.controller.batches
+    held = [job for job in batches.jobs(batch.id) if job.state is JobState.HELD]
+    if held and shown != mark_held(held):
+        return desk.tongue("batch-toast-changed")
+    batches.approve(batch.id, by=desk.actor)
+    left = any(job.state is JobState.HELD for job in batches.jobs(batch.id))
+    return desk.tongue("toast-held" if left else "toast-started")
+
+
 def _take_sample(batch: Batch, desk: Desk) -> str:
     """Of the first file that would be started."""
     controller = desk.controller
     done = controller.batches.done_before(batch.id)
-    drafts = [job for job in controller.batches.jobs(batch.id) if job.state is JobState.DRAFT]
+    drafts = _list_drafts(batch, desk)
     if not drafts:
         raise TooLate
     first = next((job for job in drafts if job.id not in done), drafts[0])
@@ -177,13 +225,29 @@ def _take_sample(batch: Batch, desk: Desk) -> str:
 
 
 def _choose_preset(batch: Batch, preset: Preset, desk: Desk) -> None:
-    batches = desk.controller.batches
-    drafts = [job for job in batches.jobs(batch.id) if job.state is JobState.DRAFT]
+    drafts = _list_drafts(batch, desk)
     if not drafts:
         raise TooLate
-    task = apply_preset(preset, drafts[0].task)
-    batches.set_task(batch.id, by=desk.actor, task=task)
-    save_task(desk.controller, desk.actor.user, task)
+    _set_task(batch, apply_preset(preset, drafts[0].task), desk)
+
+
+def _set_task(batch: Batch, task: Task, desk: Desk) -> None:
+    """Of all drafts, each as far as it suits the file, and of their owner's next videos."""
+    desk.controller.batches.set_task(batch.id, by=desk.actor, task=task)
+    for job in _list_drafts(batch, desk):
+        fit_draft(job, desk)
+    if batch.owner == desk.actor.user:
+        save_task(desk.controller, batch.owner, task)
+
+
+def _find_batch(named: str, desk: Desk) -> Batch:
+    """By the name that buttons of settings have for it."""
+    return desk.controller.batches.get(named.removeprefix(BATCH_MARK), by=desk.actor)
+
+
+def _list_drafts(batch: Batch, desk: Desk) -> list[Job]:
+    jobs = desk.controller.batches.jobs(batch.id)
+    return [job for job in jobs if job.state is JobState.DRAFT]
 
 
 def _is_unstarted(batch: Batch, desk: Desk) -> bool:

@@ -12,6 +12,7 @@ from bot.handlers.errors import answer_about
 from bot.roles import find_admins
 from controller.errors import PriceRose, TooLate
 from controller.records import Card, Job
+from controller.states import JobState
 
 
 def make_router() -> Router:
@@ -29,7 +30,7 @@ async def decide(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> N
     try:
         if callback_data.act is Act.APPROVE:
             job = desk.controller.approve(job.id, by=desk.actor)
-            toast = "toast-approved"
+            toast = "toast-held" if job.state is JobState.HELD else "toast-approved"
         else:
             job = desk.controller.decline(job.id, by=desk.actor)
             toast = "toast-declined"

@@ -16,6 +16,7 @@ from bot.handlers.errors import answer_press
 from bot.handlers.pages import is_newest, open_page, turn_page
 from controller.errors import TooLate
 from controller.records import Job, Machine
+from controller.states import MAX_ATTEMPTS, Reason
 
 PAGE = "machines"
 
@@ -75,4 +76,12 @@ def _describe(machine: Machine, desk: Desk) -> MachineRow:
         usd=controller.machine_usd(machine),
         job=job,
         share=find_share(attempt.status if attempt else None),
+        last=job is not None and _is_last(job, desk),
     )
+
+
+def _is_last(job: Job, desk: Desk) -> bool:
+    """Whether a job has had all attempts that it may have; what was never rented is none."""
+    attempts = desk.controller.attempts(job.id)
+    ran = [each for each in attempts if each.reason is not Reason.RENT_FAILED]
+    return len(ran) >= MAX_ATTEMPTS

@@ -11,6 +11,7 @@ from bot.cards.people import (
     PEOPLE_A_PAGE,
     PeoplePage,
     Person,
+    can_remove,
     draw_invitation,
     draw_people,
     draw_person,
@@ -76,13 +77,15 @@ async def press_person(
 async def _invite(query: CallbackQuery, press: PersonPress, bot: Bot, desk: Desk) -> None:
     """A link in a message of its own, so that it can be passed on."""
     role = Role.ADMIN if press.act is PersonAct.INVITE_ADMIN else Role.USER
-    code = desk.controller.people.invite(role, by=desk.actor)
+    if not isinstance(query.message, Message):
+        await answer_press(query, desk.tongue("toast-stale"))
+        return
     me = await bot.me()
+    code = desk.controller.people.invite(role, by=desk.actor)
     now = desk.controller.clock()
     link = f"https://t.me/{me.username}?start={code}"
     view = draw_invitation(link, role, now + INVITE_S, now, desk.tongue)
-    if isinstance(query.message, Message):
-        await query.message.answer(**view.as_kwargs())
+    await query.message.answer(**view.as_kwargs())
     await answer_press(query)
 
 
@@ -98,6 +101,8 @@ def _change(press: PersonPress, desk: Desk) -> str:
     if person.settled or press.user == desk.actor.user:
         return "toast-not-changed"
     if press.act is PersonAct.REMOVE:
+        if not can_remove(person):
+            return "toast-not-changed"
         people.remove(press.user, by=desk.actor)
         return "toast-removed"
     people.set_role(press.user, _CHANGES[press.act], by=desk.actor)

@@ -16,7 +16,7 @@ from bot.cards.callbacks import (
     Place,
     PresetPress,
 )
-from bot.cards.choices import Setting, choose, list_codes
+from bot.cards.choices import Setting, choose_offered
 from bot.cards.options import OPTIONS, PLAN, draw_options
 from bot.cards.presets import apply_preset
 from bot.defaults import find_task, save_task
@@ -158,12 +158,7 @@ async def change(query: CallbackQuery, callback_data: JobPress, bot: Bot, desk: 
 
 def _choose(press: OptionPress, task: Task, job: Job | None) -> Task | None:
     """What a press makes of a task; None for data that no button of now has."""
-    if press.setting is None:
-        return Task()
-    codes = list_codes(press.setting, task, job.facts if job else None)
-    if press.code is None or press.code not in codes:
-        return None
-    return choose(press.setting, press.code, task)
+    return choose_offered(press.setting, press.code, task, [job.facts] if job else [])
 
 
 async def _set_task(

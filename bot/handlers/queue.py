@@ -75,7 +75,7 @@ def _act(press: QueuePress, desk: Desk) -> str | None:
         case QueueAct.DRAIN:
             queue.drain(by=desk.actor)
             return "toast-drained"
-        case QueueAct.SHOW | QueueAct.KEEP:
+        case QueueAct.SHOW | QueueAct.KEEP | QueueAct.LOOK:
             return None
         case _ if press.job is None:
             return "toast-stale"
@@ -89,7 +89,8 @@ def _act(press: QueuePress, desk: Desk) -> str | None:
 
 def _draw(press: QueuePress, desk: Desk) -> View:
     page = _look(press, desk)
-    if press.act is QueueAct.DRAIN:
+    drained = page.stop is not None and page.stop.drained
+    if press.act is QueueAct.DRAIN or (press.act is QueueAct.LOOK and drained):
         return draw_drain(page, desk.tongue)
     return draw_queue(page, desk.tongue)
 
@@ -112,6 +113,7 @@ def _look(press: QueuePress, desk: Desk) -> QueuePage:
         total=len(waiting),
         pages=pages,
         running=running.total,
+        machines=len(controller.machines()),
         stop=_find_stop(desk),
     )
 

@@ -119,6 +119,7 @@ async def _draw(place: StatusPress, chat: Chat, desk: Desk) -> View:
         status = StatusList(place=place, now=desk.controller.clock(), owners=owners)
         return draw_status(status, desk.tongue)
     found = _find_jobs(place, chat, desk)
+    asking = place.act is StatusAct.ASK
     credit = await find_credit(desk.controller) if wide and desk.controller.rents else None
     status = StatusList(
         place=place.model_copy(update={"page": found.page}),
@@ -129,6 +130,7 @@ async def _draw(place: StatusPress, chat: Chat, desk: Desk) -> View:
         group=not _is_private(chat),
         house=_describe_house(credit, desk) if wide else None,
         owner=find_name(desk.controller, place.owner) if place.owner is not None else "",
+        asked=desk.controller.get(place.job, by=desk.actor) if asking and place.job else None,
     )
     return draw_status(status, desk.tongue)
 
@@ -206,6 +208,8 @@ def _draw_job(job: Job, place: StatusPress, desk: Desk) -> View:
         line=_describe(job, False, desk),
         attempts=tuple(attempts),
         machine=machine.name if machine else "",
+        usd=controller.spending.job_usd(job),
+        admin=desk.actor.admin,
     )
     return draw_job_page(page, desk.tongue)
 

@@ -59,7 +59,7 @@ async def take_in(
         await _show_refusal(bot, message, looking, view)
         return
     _bind_card(desk.controller, job, message.chat.id, looking)
-    _fit(job, desk)
+    fit_draft(job, desk)
     desk.notifier.poke(job.id)
 
 
@@ -83,11 +83,12 @@ async def react(message: Message) -> None:
         log.info("no reaction: %s", type(error).__name__)
 
 
-def _fit(job: Job, desk: Desk) -> None:
+def fit_draft(job: Job, desk: Desk) -> Job:
     """What somebody chose for another video may be nothing for this one."""
     fitting = fit_task(job.task, job.facts)
-    if job.state is JobState.DRAFT and fitting != job.task:
-        desk.controller.set_task(job.id, by=desk.actor, task=fitting)
+    if job.state is not JobState.DRAFT or fitting == job.task:
+        return job
+    return desk.controller.set_task(job.id, by=desk.actor, task=fitting)
 
 
 async def _open_reply(message: Message, desk: Desk) -> int:

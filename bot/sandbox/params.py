@@ -136,6 +136,9 @@ async def _read_multipart(
     except ValueError:
         params.discard_uploads()
         raise bad_request("can't parse multipart body") from None
+    except BaseException:
+        params.discard_uploads()
+        raise
     if total > max_bytes:
         params.discard_uploads()
         raise ApiError(413, "Request Entity Too Large")
@@ -146,11 +149,15 @@ async def _spool(part: BodyPartReader, path: Path, room_bytes: float) -> Upload:
     # Everything is read even past the limit: a client that is still sending would not see the
     # answer.
     size = 0
-    with _Sink(path) as sink:
-        while chunk := await part.read_chunk(CHUNK_BYTES):
-            size += len(chunk)
-            if size <= room_bytes:
-                sink.write(chunk)
+    try:
+        with _Sink(path) as sink:
+            while chunk := await part.read_chunk(CHUNK_BYTES):
+                size += len(chunk)
+                if size <= room_bytes:
+                    sink.write(chunk)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return Upload(path=path, size=size, file_name=part.filename or "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence, Set
 from typing import Any
 
 from controller.batches import BatchQuote, add_up
@@ -33,7 +33,7 @@ class BatchQuotes:
         self._asking: set[str] = set()
 
     def find(self, batch: Batch, jobs: Sequence[Job]) -> BatchQuote | None:
-        """What is known, not older than ten minutes; else it is asked for.
+        """What is known of the drafts among ``jobs``, not older than ten minutes; else asked for.
 
         A quote of no files says that the market did not answer.
         """
@@ -44,22 +44,27 @@ class BatchQuotes:
         if known == what and now - at < fresh_s:
             return quote
         if batch.id not in self._asking:
-            asking = self._ask(batch.id, what)
+            asking = self._ask(batch.id, what, {job.id for job in jobs})
             if self._spawn(asking):
                 self._asking.add(batch.id)
             else:
                 asking.close()
         return None
 
-    async def _ask(self, batch_id: str, what: str) -> None:
+    async def _ask(self, batch_id: str, what: str, only: Set[str]) -> None:
         quote = add_up(())
         try:
-            quote = await self._controller.batches.plan(batch_id, by=TERMINAL)
+            quote = await self._controller.batches.plan(batch_id, by=TERMINAL, only=only)
         except ControllerError as error:
             log.warning("batch %s has no quote: %s", batch_id, type(error).__name__)
+        except Exception:
+            # a card without a quote is no reason to show no cards
+            log.exception("batch %s has no quote", batch_id)
         finally:
             self._asking.discard(batch_id)
-        self._known[batch_id] = (what, self._controller.clock(), quote)
+        now = self._controller.clock()
+        self._known = {key: each for key, each in self._known.items() if now - each[1] < _FRESH_S}
+        self._known[batch_id] = (what, now, quote)
         self._poke(f"batch:{batch_id}")
 
 

@@ -141,7 +141,7 @@ class Board:
 
     async def _put(self, bot: Bot, exhibit: Exhibit, view: View) -> None:
         card, shown = exhibit.card, Shown.read(exhibit.card.shown)
-        message, media = card.message, shown.media
+        message, media, resent = card.message, shown.media, shown.resent
         if message is not None:
             frame = None
             if view.frame and exhibit.job is not None and not media:
@@ -154,13 +154,12 @@ class Board:
                         card.subject, message=None, shown={"fingerprint": view.fingerprint}
                     )
                     return
-                media, message = "", None
-                self.change(card.subject, message=None, shown={"resent": True, "media": ""})
+                media, message, resent = "", None, True
         if message is None:
+            # noted when it is there: one that could not be sent is sent when that is possible
             message = await self._send(bot, exhibit, view)
-        self.change(
-            card.subject, message=message, shown={"fingerprint": view.fingerprint, "media": media}
-        )
+        new = {"fingerprint": view.fingerprint, "media": media, "resent": resent}
+        self.change(card.subject, message=message, shown=new)
 
     async def _send(self, bot: Bot, exhibit: Exhibit, view: View) -> int:
         reply = None

@@ -132,11 +132,13 @@ class Exhibits:
         combined = card.chat < 0
         sample = self._snapshots.find_sample(job)
         sampling = sample is not None and not sample.state.is_terminal
+        # a question that nobody answers has to go away again
+        asking = Shown.read(card.shown).confirm_until > self._controller.clock()
         return Exhibit(
             card=card,
             language=job.language,
             since=job.started_at or job.created_at,
-            live=sampling or (job.state in _WORKING and not combined),
+            live=sampling or (job.state in _WORKING and (asking or not combined)),
             ended=job.state.is_terminal,
             draw=lambda shown: draw_card(
                 self._snapshots.take(job, shown, combined=combined), self._texts[job.language]

@@ -126,11 +126,15 @@ class Notifier:
             with self._traffic.watching(bot):
                 async with asyncio.TaskGroup() as group:
                     self._group = group
-                    for chat in self._chats.values():
-                        group.create_task(chat.run(bot), name=f"chat {chat.id}")
-                    for card in self._controller.cards(finished=False):
-                        self._route(card.subject)
-                    await self._follow()
+                    try:
+                        for chat in self._chats.values():
+                            group.create_task(chat.run(bot), name=f"chat {chat.id}")
+                        for card in self._controller.cards(finished=False):
+                            self._route(card.subject)
+                        await self._follow()
+                    finally:
+                        # a group that ends takes no tasks, and handlers may still poke
+                        self._group = None
         finally:
             self._group = None
 

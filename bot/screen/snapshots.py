@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from bot.cards.batch import BatchSnapshot
 from bot.cards.group import GroupSnapshot
 from bot.cards.progress import SILENT_AFTER_S
-from bot.cards.view import Snapshot
+from bot.cards.view import BatchSnapshot, Snapshot
 from bot.names import find_language, find_name
 from bot.roles import find_role
 from bot.screen.batch_quotes import BatchQuotes
@@ -57,7 +56,7 @@ class Snapshots:
         running = job.state is JobState.RUNNING
         machine = controller.machine(attempts[-1].machine) if running and attempts else None
         sample = self.find_sample(job)
-        if not shown.details:
+        if not shown.details or job.state.is_terminal:
             self._logs.pop(job.id, None)
         return Snapshot(
             job=job,
@@ -90,7 +89,12 @@ class Snapshots:
 
     def take_batch(self, batch: Batch, jobs: Sequence[Job], shown: Shown) -> BatchSnapshot:
         controller, now = self._controller, self._controller.clock()
-        drafts = any(job.state is JobState.DRAFT for job in jobs)
+        done_before = controller.batches.done_before(batch.id)
+        wanted = [
+            job
+            for job in jobs
+            if job.state is JobState.DRAFT and (shown.again or job.id not in done_before)
+        ]
         sample = self.find_newest_sample(jobs)
         running = [
             job for job in (*jobs, sample) if job is not None and job.state is JobState.RUNNING
@@ -102,13 +106,16 @@ class Snapshots:
             attempts={
                 job.id: attempt for job in running if (attempt := controller.attempt(job.id))
             },
-            done_before=controller.batches.done_before(batch.id),
-            quote=self._quotes.find(batch, jobs) if drafts and batch.taken_at else None,
+            done_before=done_before,
+            quote=self._quotes.find(batch, wanted) if wanted and batch.taken_at else None,
             sample=sample,
             page=int(shown.page) if shown.page.isdecimal() else 0,
+            setting="" if shown.page.isdecimal() else shown.page,
             confirming=shown.confirm_until > now,
             again=shown.again,
-            spent_usd=sum(self.find_spent(job) for job in jobs),
+            spent_usd=sum(
+                map(self.find_spent, jobs), start=controller.batches.spent_before(batch.id)
+            ),
             admin=find_role(controller, self._settings, batch.owner) is Role.ADMIN,
             owner=find_name(controller, batch.owner),
         )

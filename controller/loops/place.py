@@ -120,6 +120,8 @@ class Place:
             if isinstance(error, BadKey):
                 self._wait(job, Reason.REFUSED, str(error))
             return Outcome.NOTHING_NOW
+        if context.store.switches.get(PAUSED):
+            return Outcome.NOTHING_NOW  # while the market was asked
         if market.best is None:
             self._wait(job, Reason.NO_OFFER, market.explain(price_cap(job, context.settings)))
             return Outcome.NOT_THIS_JOB

@@ -85,13 +85,17 @@ class Batches:
         return [Job.from_row(row) for row in rows]
 
     def done_before(self, batch_id: str) -> dict[str, Job]:
-        """By job of the batch: the newest other job that did the same with the same content."""
+        """By job of the batch: the newest other job that did the same with the same content.
+
+        Of other people those alone on the same stored file: an upload is its sender's.
+        """
         rows = self._db.rows(
             """SELECT mine.id AS mine, done.* FROM jobs AS mine
                JOIN jobs AS done ON done.source_etag = mine.source_etag AND done.task = mine.task
                WHERE mine.batch = :id AND mine.source_etag != '' AND done.id != mine.id
                  AND done.state = 'done' AND done.output_key IS NOT NULL
                  AND done.sample_of IS NULL
+                 AND (done.owner = mine.owner OR done.source_key = mine.source_key)
                ORDER BY done.ended_at""",
             id=batch_id,
         )

@@ -156,7 +156,7 @@ class Cards:
                 old=old, new=new,
             )  # fmt: skip
             self._db.run("DELETE FROM cards WHERE subject = :name", name=f"group:{old}")
-            for table in ("jobs", "batches"):
+            for table in ("jobs", "batches", "uploads"):
                 self._db.run(
                     f"UPDATE {table} SET chat = :new, reply_to = NULL WHERE chat = :old",
                     old=old, new=new,

@@ -64,10 +64,11 @@ class Jobs:
 
     def by_suffix(self, suffix: str) -> list[Job]:
         """Jobs whose id ends like this, whatever the case; ids of 6 to 26 characters."""
+        # a whole id is found by its index, and that is what buttons have
+        where = "id = :suffix" if len(suffix) == 26 else "substr(id, -:length) = :suffix"
         rows = self._db.rows(
-            "SELECT * FROM jobs WHERE substr(id, -:length) = :suffix",
-            length=len(suffix), suffix=suffix.upper(),
-        )  # fmt: skip
+            f"SELECT * FROM jobs WHERE {where}", length=len(suffix), suffix=suffix.upper()
+        )
         return [Job.from_row(row) for row in rows]
 
     def select(

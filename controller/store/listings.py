@@ -54,7 +54,7 @@ class Listings:
         """Whose jobs these are and how many each has, most first."""
         rows = self._db.rows(
             """SELECT owner, count(*) AS n FROM jobs
-               WHERE state IN (SELECT value FROM json_each(:states))
+               WHERE state IN (SELECT value FROM json_each(:states)) AND sample_of IS NULL
                GROUP BY owner ORDER BY n DESC, owner""",
             states=json.dumps(list(states)),
         )

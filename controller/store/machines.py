@@ -87,23 +87,13 @@ class Machines:
 
         An end that is not proven keeps its reservation, and the meter beyond it.
         """
-        return self._sum_usd(
-            """CASE WHEN gone_at IS NULL
-                    THEN max(reserved_usd, usd_per_hour * (:now - created_at) / 3600 + traffic_usd)
-                    ELSE usd_per_hour * (gone_at - created_at) / 3600 + traffic_usd END""",
-            since,
-        )
-
-    def spent_usd(self, since: float) -> float:
-        """What machines have cost so far, of those that lived since; older ones count whole."""
-        return self._sum_usd(
-            "usd_per_hour * (coalesce(gone_at, :now) - created_at) / 3600 + traffic_usd", since
-        )
-
-    def _sum_usd(self, term: str, since: float) -> float:
         row = self._db.one(
-            f"""SELECT coalesce(sum({term}), 0) AS usd
-                FROM machines WHERE gone_at IS NULL OR gone_at >= :since""",
+            """SELECT coalesce(sum(CASE WHEN gone_at IS NULL
+                      THEN max(reserved_usd,
+                               usd_per_hour * (:now - created_at) / 3600 + traffic_usd)
+                      ELSE usd_per_hour * (gone_at - created_at) / 3600 + traffic_usd END), 0
+                   ) AS usd
+               FROM machines WHERE gone_at IS NULL OR gone_at >= :since""",
             now=self._db.clock(), since=since,
         )  # fmt: skip
         return float(row["usd"])

@@ -77,6 +77,15 @@ class Invites:
             )  # fmt: skip
         return (Role(row["role"]), int(row["created_by"])) if row else None
 
+    def role_of(self, code_hash: str) -> Role | None:
+        """What it would give to whoever uses it now; None where it may not be used."""
+        row = self._db.row(
+            """SELECT role FROM invites WHERE code_hash = :hash AND used_by IS NULL
+               AND revoked_at IS NULL AND expires_at > :now""",
+            hash=code_hash, now=self._db.clock(),
+        )  # fmt: skip
+        return Role(row["role"]) if row else None
+
     def user_of(self, code_hash: str) -> int | None:
         """Who was let in by it."""
         row = self._db.row("SELECT used_by FROM invites WHERE code_hash = :hash", hash=code_hash)

@@ -269,6 +269,12 @@ async def see_batch(tapper):
     house = tapper.stage.house
     await open_batch(tapper)
     await tapper.look()
+    await tapper.press_labelled("Настройки")
+    await tapper.look()
+    await tapper.press_labelled("Кодек")
+    await tapper.look()
+    await tapper.press_labelled("Назад")
+    await tapper.press_labelled("Назад")
     await tapper.press("bt:act=sample")
     await tapper.look()
     await tapper.press("bt:act=start")

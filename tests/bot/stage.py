@@ -13,6 +13,7 @@ from aiogram.methods import (
     EditMessageText,
     GetFile,
     GetMe,
+    GetMyCommands,
     SendDocument,
     SendMessage,
     SendPhoto,
@@ -36,6 +37,7 @@ FAST = Pace(
     backoff=Backoff(first_s=0.01, longest_s=0.02), jitter=0, private=None, group=None,
     global_per_s=1e6,
 )  # fmt: skip
+TEXTS = Texts()
 VIDEO_BYTES = to_json(FACTS).encode()
 VIDEO_SIZE = len(VIDEO_BYTES)
 
@@ -51,6 +53,7 @@ class RecordingSession(BaseSession):
         self.updates: deque = deque()
         self.file_bytes = VIDEO_BYTES
         self.stream_error: Exception | None = None
+        self.keeps_commands = True
         self._ids = itertools.count(1000)
 
     def named(self, name):
@@ -85,6 +88,8 @@ class RecordingSession(BaseSession):
                 return User(
                     id=42, is_bot=True, first_name="bot", username="noxfvr_bot"
                 )
+            case GetMyCommands():
+                return self.named("setMyCommands")[-1].commands if self.keeps_commands else []
             case GetFile():
                 return File(
                     file_id=method.file_id, file_unique_id="u", file_path="videos/1.mp4",
@@ -123,7 +128,7 @@ class Stage:
 
     def build(self) -> None:
         self.dispatcher = build_dispatcher(
-            self.house.controller, self.settings, Texts(), pace=self.pace
+            self.house.controller, self.settings, TEXTS, pace=self.pace
         )
         self.notifier = self.dispatcher["notifier"]
 

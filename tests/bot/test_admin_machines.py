@@ -2,7 +2,14 @@ import pytest
 
 from bot.cards.admin_callbacks import MachineAct, MachinePress
 from controller.providers.base import InstanceStatus
-from controller.states import AttemptState, JobState, MachineState, Reason
+from controller.states import (
+    GIVEN_BACK,
+    MAX_ATTEMPTS,
+    AttemptState,
+    JobState,
+    MachineState,
+    Reason,
+)
 from remote_runner.protocol import Phase
 from tests.bot.pages import labels, press, shown, tap
 from tests.bot.stage import ADMIN, USER, Stage
@@ -67,6 +74,24 @@ async def test_a_machine_is_given_back_after_a_question_and_its_job_tries_again(
         await stage.house.tick(60)
     assert stage.house.store.machines.get(machine.id).state is MachineState.GONE
     assert machine.instance in stage.house.provider.destroyed
+
+
+async def test_a_job_that_would_fail_without_its_machine_is_named(stage):
+    stage.house.provider.market = [make_offer(id=str(n), machine_id=f"m{n}") for n in range(3)]
+    job = await working(stage, age_s=30)
+    for _ in range(MAX_ATTEMPTS - 1):
+        stage.house.store.machines.request_retire(stage.house.machine().id, GIVEN_BACK)
+        for _ in range(6):
+            await stage.house.tick(60)
+    assert stage.house.job(job).attempts == MAX_ATTEMPTS
+    await stage.say(ADMIN, text="/machines")
+    await tap(stage, "Вернуть 1")
+    assert shown(stage).text.endswith(
+        "Для задачи theirs.mp4 это последняя попытка: она закончится неудачей."
+    )
+    await tap(stage, "Да, вернуть")
+    await stage.house.tick()
+    assert stage.house.job(job).state is JobState.FAILED
 
 
 async def test_an_idle_machine_is_given_back_at_once(stage):

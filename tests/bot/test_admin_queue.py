@@ -1,9 +1,10 @@
 import pytest
 
 from bot.cards.admin_callbacks import QueueAct, QueuePress
+from bot.cards.queue import QueuePage, Stop, draw_drain
 from controller.records import Actor
 from controller.states import JobState
-from tests.bot.pages import labels, press, shown, tap
+from tests.bot.pages import find_data, labels, press, shown, tap
 from tests.bot.stage import ADMIN, OTHER, USER, Stage
 
 BOSS = Actor(ADMIN, admin=True)
@@ -95,10 +96,26 @@ async def test_a_drain_is_asked_about_first(rented, bot_settings):
     assert "Ещё в работе: 1 задача." in shown(stage).text
     await stage.say(ADMIN, text="/drain", language="en")
     assert "Still running: 1 job." in shown(stage).text
-    assert labels(stage) == ["▶ Go on"]
+    assert labels(stage) == ["🔄 Refresh", "▶ Go on"]
+    await tap(stage, "Refresh")
+    assert "Ещё в работе: 1 задача." in shown(stage).text
+    data = find_data(stage, "Обновить")
     await stage.say(ADMIN, text="/drain off", language="en")
     assert rented.controller.queue.paused is None
     assert shown(stage).text.startswith("🕓 Queue: 2")
+    # to look how far it is does not drain anew what goes on again
+    await press(stage, data)
+    assert rented.controller.queue.paused is None
+    assert shown(stage).text.startswith("🕓 Очередь: 2")
+
+
+def test_nothing_is_switched_off_while_machines_are_on_their_way_out(texts):
+    stop = Stop(name="Ann", at=1.8e9, drained=True)
+    for machines, told in ((2, "Ещё освобождаются машины: 2."), (0, "Можно выключать.")):
+        page = QueuePage(place=QueuePress(), now=1.8e9, machines=machines, stop=stop)
+        text = draw_drain(page, texts["ru"]).text.render()[0]
+        assert told in text
+        assert ("Можно" in text) is (machines == 0)
 
 
 async def test_the_end_of_a_drain_says_that_nothing_runs(stage):

@@ -32,7 +32,8 @@ async def test_spend_is_a_picture_with_its_figures(stage):
     (sent,) = stage.session.named("sendPhoto")
     lines = sent.caption.split("\n")
     assert lines[:4] == ["💸 Spending", "Today: $0.12", "7 days: $0.12", "30 days: $0.12"]
-    assert lines[5:7] == ["By user, in 14 days", "• A: $0.12, 1 job"]
+    assert lines[4:6] == ["Days are UTC.", ""]
+    assert lines[6:8] == ["By user, in 14 days", "• A: $0.12, 1 job"]
     assert sent.parse_mode is None
     assert buttons(sent) == ["7 days", "✓ 14 days", "30 days"]
     picture = open_picture(sent.photo)

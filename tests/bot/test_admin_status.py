@@ -6,7 +6,7 @@ from bot.texts import LANGUAGES
 from controller.states import JobState, Reason
 from remote_runner.protocol import Phase
 from tests.bot.pages import find_data, labels, newest_message, press, shown, tap
-from tests.bot.stage import ADMIN, OTHER, STRANGER, USER
+from tests.bot.stage import ADMIN, OTHER, STRANGER, USER, Stage
 from tests.controller.conftest import video
 
 
@@ -162,6 +162,36 @@ async def test_an_admin_opens_and_cancels_anothers_job_in_the_list(stage):
     assert shown(stage).text.endswith("Отменить 7-0.mp4?")
     assert (await tap(stage, "Да")).text == "Отменяю…"
     assert stage.house.job(job).cancel_requested_at is not None
+
+
+async def test_a_cancel_is_asked_about_wherever_the_job_is_by_now(stage):
+    await fill(stage, 1)
+    await stage.say(ADMIN, text="/status")
+    await tap(stage, "В очереди")
+    await tap(stage, "↗ 1")
+    await stage.house.tick()
+    await tap(stage, "Отменить")
+    assert shown(stage).text.endswith("Отменить 7-0.mp4?")
+    assert (await tap(stage, "Да")).text == "Отменяю…"
+
+
+async def test_an_owner_sees_a_job_of_a_group_without_what_only_admins_may(stage):
+    await stage.house.storage.write("input/group.mp4", video())
+    await stage.feed(stage.message(USER, chat=-5, kind="group", text="input/group.mp4"))
+    await stage.say(text="/status")
+    await tap(stage, "↗ 1", USER)
+    assert shown(stage, USER).text.startswith("group.mp4\n")
+    assert labels(stage, USER) == ["Отменить", "‹ Назад", "🔄 Обновить"]
+
+
+async def test_a_job_page_shows_what_was_spent_so_far(rented, bot_settings):
+    stage = Stage(rented, bot_settings)
+    await fill(stage, 1)
+    await rented.tick()
+    rented.clock.advance(7200)
+    await stage.say(ADMIN, text="/status")
+    await tap(stage, "↗ 1")
+    assert "Потрачено: 0,12 $" in shown(stage).text
 
 
 async def test_the_log_of_a_job_is_a_button_away(stage):

@@ -1,8 +1,12 @@
 import asyncio
+import dataclasses
+import json
 
 import pytest
 
+from bot.cards.batch import draw_batch, mark_held
 from bot.cards.callbacks import BatchAct
+from bot.cards.view import BatchSnapshot
 from bot.handlers import batch as batch_handlers
 from controller.records import Actor, Request
 from controller.states import JobState, Reason
@@ -118,7 +122,8 @@ async def test_the_end_is_told_once_with_links_and_what_failed_can_be_retried(st
     assert len(jobs_of(stage)) == 2
 
 
-async def test_what_was_done_before_is_left_out_until_it_is_asked_for(stage):
+async def test_what_was_done_before_is_left_out_until_it_is_asked_for(stage, monkeypatch):
+    planned = note_plans(stage, monkeypatch)
     await put(stage, "a.mp4", "b.mp4")
     old = await stage.house.controller.accept_stored(
         Request(key="old", owner=USER), path="input/c1/a.mp4"
@@ -129,10 +134,39 @@ async def test_what_was_done_before_is_left_out_until_it_is_asked_for(stage):
         await stage.say(text="/batch input/c1")
         await stage.until(shows(stage, "↩️ a.mp4", "1 файл. Их пропущу"))
         assert "Старт для всех (1)" in buttons(batch_card(stage))
+        await stage.until(lambda: planned == [{"b.mp4"}])
         await press(stage, BatchAct.AGAIN)
         await stage.until(lambda: "Старт для всех (2)" in buttons(batch_card(stage)))
+        await stage.until(lambda: planned[-1] == {"a.mp4", "b.mp4"})
         await press(stage, BatchAct.START)
     assert last_toast(stage) == "Запущено: 2 файла"
+
+
+def note_plans(stage, monkeypatch):
+    """For which files the market was asked, each time."""
+    planned = []
+    batches = stage.house.controller.batches
+    real = batches.plan
+
+    async def plan(batch_id, *, by, only):
+        planned.append({job.source_name for job in batches.jobs(batch_id) if job.id in only})
+        return await real(batch_id, by=by, only=only)
+
+    monkeypatch.setattr(batches, "plan", plan)
+    return planned
+
+
+async def test_a_bug_in_a_quote_leaves_the_card(stage, monkeypatch):
+    async def plan(batch_id, **_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(stage.house.controller.batches, "plan", plan)
+    await put(stage, "a.mp4")
+    async with stage.showing():
+        await stage.say(text="/batch input/c1")
+        await stage.until(shows(stage, "Рынок сейчас не отвечает"))
+        await press(stage, BatchAct.START)
+        await stage.until(shows(stage, "🕓 1"))
 
 
 async def test_what_is_left_out_keeps_its_old_link(stage):
@@ -184,6 +218,20 @@ async def test_cancel_asks_once_something_was_started(stage):
     assert len(stage.session.named("sendMessage")) == 1
 
 
+async def test_what_is_being_cancelled_has_no_button_for_it(texts, house):
+    batch = house.controller.batches.open(Request(key="k", owner=USER, chat=USER), name="c1")
+    batch = house.controller.batches.finish(batch.id)
+    job = dataclasses.replace(await house.draft(), state=JobState.RUNNING, started_at=1.0)
+    going = dataclasses.replace(job, cancel_requested_at=2.0)
+    for jobs, words in (((job, going), "Отменить всё"), ((going, going), "Отменяю…")):
+        shot = BatchSnapshot(batch=batch, jobs=jobs, now=3.0)
+        assert buttons_of(draw_batch(shot, texts["ru"])) == [words]
+
+
+def buttons_of(view):
+    return [each.text for row in view.keyboard.inline_keyboard for each in row]
+
+
 async def test_twelve_files_have_two_pages(stage):
     await put(stage, *(f"{number:02}.mp4" for number in range(12)))
     async with stage.showing():
@@ -209,6 +257,16 @@ async def test_an_album_is_one_card_and_one_turn(stage):
         assert sent.disable_notification
     answered = {each.reply_parameters.message_id for each in stage.session.named("sendVideo")}
     assert answered == {job.reply_to for job in jobs_of(stage)}
+
+
+async def test_an_album_comes_in_beside_updates_of_no_known_shape(stage):
+    # nobody has put them aside yet
+    for number, odd in enumerate((5, [], {"chat": 1})):
+        raw = {"update_id": 900 + number, "message": odd}
+        stage.house.controller.inbox_add([(900 + number, json.dumps(raw))])
+    for raw in album(stage, "a.mp4", "b.mp4"):
+        await stage.feed(raw)
+    assert [job.source_name for job in jobs_of(stage)] == ["a.mp4", "b.mp4"]
 
 
 async def test_files_sent_at_once_are_one_batch_and_one_that_comes_alone_is_none(stage):
@@ -289,9 +347,13 @@ async def test_a_batch_asks_admins_once_for_all_its_files(stage):
         await stage.until(shows(stage, "⏸ Ждёт согласия: 2 файла"))
         message = stage.house.controller.card(f"ask:{the_batch(stage).id}:{ADMIN}").message
         await stage.until(lambda: "3,00 $" in stage.session.screen[ADMIN, message].text)
-        await press(stage, BatchAct.APPROVE, USER)
+        shown = mark_held(jobs_of(stage))
+        await press(stage, BatchAct.APPROVE, USER, value=shown)
+        assert last_toast(stage) == "Это может только администратор."
+        await press(stage, BatchAct.APPROVE, ADMIN, value=mark_held(jobs_of(stage)[:1]))
+        assert "условия изменились" in last_toast(stage)
         assert {job.state for job in jobs_of(stage)} == {JobState.HELD}
-        await press(stage, BatchAct.APPROVE, ADMIN)
+        await press(stage, BatchAct.APPROVE, ADMIN, value=shown)
         assert {job.state for job in jobs_of(stage)} == {JobState.QUEUED}
         await stage.until(lambda: not buttons(stage.session.screen[ADMIN, message]))
     assert len(asks) == 1

@@ -218,7 +218,16 @@ async def test_commands_that_are_set_already_are_not_set_again(stage, texts):
     before = len(stage.session.calls)
     stage.restart()
     await publish(stage, texts)
-    assert len(stage.session.calls) == before
+    (asked,) = stage.session.calls[before:]
+    assert asked.__api_method__ == "getMyCommands"
+
+
+async def test_commands_that_the_server_lost_are_set_again(stage, texts):
+    await publish(stage, texts)
+    before = scopes(stage)
+    stage.session.keeps_commands = False
+    await publish(stage, texts)
+    assert scopes(stage) == before * 2
 
 
 async def test_commands_are_set_even_if_an_admin_never_came(stage, texts):

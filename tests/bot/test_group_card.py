@@ -99,6 +99,16 @@ async def test_only_owner_and_admin_cancel_there_and_after_a_yes(stage):
     assert stage.house.job(other).cancel_requested_at is not None
 
 
+async def test_a_question_on_a_card_of_a_group_goes_away_again(stage):
+    async with stage.showing():
+        (job,) = await running(stage, "a.mp4")
+        await stage.until(stage.shows(job, "на общей карточке"))
+        stage.notifier.ask_to_confirm(job.id)
+        await stage.until(lambda: "Да, отменить" in buttons(stage.card_of(job)))
+        stage.house.clock.advance(61)
+        await stage.until(lambda: "Отменить" in buttons(stage.card_of(job)))
+
+
 async def test_forged_and_stale_presses_are_answered(stage):
     (job,) = await running(stage, "a.mp4")
     for act in Act:

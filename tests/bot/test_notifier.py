@@ -21,6 +21,7 @@ from remote_runner.protocol import Facts, Reason, from_json
 from tests.bot.stage import FAST, OTHER, USER, Stage, buttons
 from tests.controller.conftest import video
 
+OUTAGE = TelegramNetworkError(method=None, message="down")
 NOT_FOUND = TelegramBadRequest(method=None, message="Bad Request: message to edit not found")
 NOT_MODIFIED = TelegramBadRequest(
     method=None, message="Bad Request: message is not modified: specified new message content"
@@ -129,6 +130,18 @@ async def test_a_deleted_card_is_sent_anew_once(stage):
         await finish(stage, job)
         await stage.until(is_finished(stage, job))
     assert len(stage.session.named("sendVideo")) == 1
+
+
+async def test_a_deleted_card_is_sent_anew_through_an_outage(stage):
+    async with stage.showing():
+        job = await running(stage)
+        await stage.until(stage.shows(job, "из 240"))
+        stage.session.faults["editMessageText"].extend([NOT_FOUND] * 2)
+        stage.session.faults["sendMessage"].append(OUTAGE)
+        stage.house.runner.heartbeat(stage.house.machine(), done=90)
+        await stage.house.tick()
+        await stage.until(stage.shows(job, "90 из 240"))
+    assert stage.house.controller.card(job.id).message == 1001
 
 
 async def test_429_freezes_that_chat_only_and_nothing_is_lost(stage):

@@ -95,6 +95,17 @@ async def test_somebody_is_shut_out_and_let_in_again(stage, people):
         assert role(stage, user) is Role.USER
 
 
+async def test_whom_the_settings_name_is_not_removed_here(stage, people):
+    people.set_role(USER, Role.BLOCKED, by=BOSS)
+    people.set_day_budget(USER, 0.5, by=BOSS)
+    await stage.say(ADMIN, text="/users")
+    await open_person(stage, USER)
+    assert not [each for each in labels(stage) if "Удал" in each]
+    data = PersonPress(act=PersonAct.REMOVE, user=USER).pack()
+    assert (await press(stage, data)).text == "Это меняется только в настройках бота"
+    assert (role(stage, USER), people.day_budget(USER)) == (Role.BLOCKED, 0.5)
+
+
 async def test_a_day_budget_is_chosen(stage, people):
     await stage.say(ADMIN, text="/users")
     for user in (USER, THIRD):

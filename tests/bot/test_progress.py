@@ -1,9 +1,9 @@
 import dataclasses
 
 import pytest
-from aiogram.utils.formatting import Bold, Text
+from aiogram.utils.formatting import Bold, Text, TextLink
 
-from bot.cards.batch import split_lines
+from bot.cards.batch_end import split_lines
 from bot.cards.progress import CAPTION_UNITS, cut
 from bot.texts import LANGUAGES
 from controller.states import AttemptState, JobState, Reason
@@ -44,6 +44,12 @@ def test_long_lists_become_several_messages_in_order():
     assert len(pages) > 1
     assert all(len(page) <= 4096 for page in pages)
     assert "\n".join(page.render()[0] for page in pages) == "\n".join(lines)
+
+
+def test_no_message_has_more_links_than_the_platform_keeps():
+    line = Text(Bold("a.mp4"), TextLink("x", url="https://a.example"))
+    pages = split_lines([line] * 70)
+    assert [len(page.render()[1]) for page in pages] == [100, 40]
 
 
 def test_the_next_attempt_is_named_while_it_waits(texts, job):

@@ -4,7 +4,15 @@ import pytest
 
 from controller import batches, policy
 from controller.batches import add_up
-from controller.errors import NoSuchJob, NoVideos, TooLate, TooManyFiles, TooManyJobs
+from controller.errors import (
+    Forbidden,
+    NoSuchJob,
+    NoVideos,
+    TakesTooLong,
+    TooLate,
+    TooManyFiles,
+    TooManyJobs,
+)
 from controller.records import Actor, Request
 from controller.states import JobState, Reason
 from remote_runner.protocol import Reason as RunnerReason
@@ -106,9 +114,12 @@ async def test_a_retry_stands_in_the_place_of_what_failed(house):
     await house.tick()
     job = house.job(first)
     house.store.jobs.move(
-        job, JobState.FAILED, event="failed", ended_at=house.clock(), reason=RunnerReason.CORRUPT
-    )
+        job, JobState.FAILED, event="failed", ended_at=house.clock(), reason=RunnerReason.CORRUPT,
+        cost_usd=0.25,
+    )  # fmt: skip
+    assert facet.spent_before(batch.id) == 0
     assert facet.retry_failed(batch.id, by=OWNER) == 1
+    assert facet.spent_before(batch.id) == 0.25
     again, other = facet.jobs(batch.id)
     assert (again.predecessor, again.state, other.id) == (first.id, JobState.QUEUED, second.id)
     assert again.batch == batch.id
@@ -122,6 +133,8 @@ async def test_the_quote_is_the_sum_of_the_drafts(house):
     single = await house.controller.plan(house.controller.batches.jobs(batch.id)[0])
     assert quote.files == 2
     assert quote.seconds == pytest.approx(2 * single.seconds)
+    first = house.controller.batches.jobs(batch.id)[0]
+    assert (await house.controller.batches.plan(batch.id, by=OWNER, only={first.id})).files == 1
     held = dataclasses.replace(single, hold=Reason.BUDGET)
     assert add_up([held, held, single]).held == {Reason.BUDGET: 2}
 
@@ -136,3 +149,86 @@ async def test_the_newest_batch_that_is_still_coming_in_is_found(house):
     assert facet.require(batch.id).expected == 3
     facet.finish(batch.id)
     assert facet.collecting(7, 7) is None
+
+
+def hold_for(house, job, reason):
+    """A held job, whatever it would be held for by itself."""
+    return house.store.jobs.move(
+        house.job(job), JobState.HELD, event="held", held_for=reason, held_data={"seconds": 1.0}
+    )
+
+
+async def test_a_yes_to_all_is_one_to_what_may_be_agreed_to(house):
+    batch = await accept(house, "a.mp4", "b.mp4")
+    facet = house.controller.batches
+    money, time = facet.jobs(batch.id)
+    hold_for(house, money, Reason.BUDGET)
+    hold_for(house, time, Reason.TOO_LONG)
+    assert facet.approve(batch.id, by=OWNER) == 1
+    assert states(house, batch) == [JobState.HELD, JobState.QUEUED]
+    with pytest.raises(Forbidden):
+        facet.approve(batch.id, by=OWNER)
+    assert facet.approve(batch.id, by=ADMIN) == 1
+
+
+async def test_a_file_that_takes_too_long_keeps_no_other_from_its_start(house, monkeypatch):
+    batch = await accept(house, "a.mp4", "b.mp4")
+    facet, ask = house.controller.batches, house.controller.request_start
+    long = facet.jobs(batch.id)[0]
+
+    async def request_start(job_id, *, by):
+        if job_id == long.id:
+            raise TakesTooLong(seconds=1e6)
+        return await ask(job_id, by=by)
+
+    monkeypatch.setattr(house.controller, "request_start", request_start)
+    assert await facet.start(batch.id, by=OWNER) == 1
+    assert states(house, batch) == [JobState.DRAFT, JobState.QUEUED]
+    with pytest.raises(TakesTooLong):
+        await facet.start(batch.id, by=OWNER)
+
+
+async def test_what_cannot_be_repeated_keeps_nothing_else_from_it(house):
+    batch = await accept(house, "a.mp4", "b.mp4")
+    facet = house.controller.batches
+    await facet.start(batch.id, by=OWNER)
+    jobs = facet.jobs(batch.id)
+    for job in jobs:
+        house.store.jobs.move(
+            job, JobState.FAILED, event="failed", ended_at=1.0, reason=RunnerReason.CORRUPT
+        )
+    house.store.jobs.set_pruned(jobs[0].id)
+    assert facet.retry_failed(batch.id, by=OWNER) == 1
+    with pytest.raises(TooLate):
+        facet.retry_failed(batch.id, by=OWNER)
+
+
+@pytest.mark.parametrize(
+    ("owner", "same_file", "found"), [(7, False, 1), (8, False, 0), (8, True, 1)]
+)
+async def test_others_uploads_of_the_same_content_are_nobody_elses(house, owner, same_file, found):
+    batch = await accept(house, "a.mp4")
+    (mine,) = house.controller.batches.jobs(batch.id)
+    etag = mine.source_etag or "content"
+    house.store.jobs.change(mine, source_etag=etag)
+    key = mine.source_key if same_file else "input/uploads/x/private.mp4"
+    other = house.store.jobs.add(
+        dataclasses.replace(
+            mine, id="0" * 26, request_key="other", owner=owner, source_key=key, source_etag=etag,
+            batch=None, state=JobState.QUEUED, started_at=1.0,
+        ),
+        "queued",
+    )  # fmt: skip
+    running = house.store.jobs.move(other, JobState.RUNNING, event="assigned")
+    house.store.jobs.move(
+        running, JobState.DONE, event="done", ended_at=2.0, output_key="output/private_x2.mp4",
+        output_sha256="0",
+    )  # fmt: skip
+    assert len(house.controller.batches.done_before(batch.id)) == found
+
+
+async def test_a_discarded_upload_is_not_begun_anew(house):
+    draft = await house.draft()
+    await house.controller.discard(draft.id, by=OWNER)
+    with pytest.raises(TooLate):
+        house.controller.redo(draft.id, by=OWNER, key="again")

@@ -114,3 +114,17 @@ def test_admins_come_first_in_the_list(people, clock):
         people.set_role(user, role, by=ADMIN)
         clock.advance(1)
     assert [each.user for each in people.members()] == [5, 4, 3]
+
+
+def test_a_link_that_would_give_nothing_stays_good_for_somebody_else(people):
+    people.set_role(5, Role.USER, by=ADMIN)
+    code = people.invite(Role.USER, by=ADMIN)
+    assert people.accept(code, 5, "Boris") is Role.USER
+    assert people.accept(code, 6, "Clara") is Role.USER
+
+
+def test_a_budget_outlives_its_persons_row(people):
+    people.set_role(5, Role.BLOCKED, by=ADMIN)
+    people.set_day_budget(5, 0.5, by=ADMIN)
+    people.remove(5, by=ADMIN)
+    assert (people.role(5), people.day_budget(5)) == (None, 0.5)

@@ -152,3 +152,20 @@ async def test_a_drain_gives_idle_machines_back_at_once(house):
     assert house.machine().state is MachineState.READY
     house.controller.queue.drain(by=ADMIN)
     assert house.machine().retire_requested_at == house.clock.now
+
+
+async def test_a_pause_while_the_market_is_asked_keeps_the_money(rented, monkeypatch):
+    await rented.queued()
+    ask = rented.provider.offers
+
+    async def offers(need):
+        rented.controller.queue.pause(by=ADMIN)
+        return await ask(need)
+
+    monkeypatch.setattr(rented.provider, "offers", offers)
+    await rented.tick()
+    assert rented.provider.launches == []
+    rented.controller.queue.resume(by=ADMIN)
+    monkeypatch.undo()
+    await rented.tick()
+    assert len(rented.provider.launches) == 1

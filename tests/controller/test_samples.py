@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 import pytest
 
 from controller.errors import NoSuchJob, OverBudget, TooLate
@@ -8,8 +11,8 @@ from controller.records import Actor, Role
 from controller.states import JobState, MachineState, Reason
 from remote_runner.protocol import Mode, Status, Task, to_json
 from remote_runner.transfer import put_bytes
-from tests.controller.conftest import video
-from tests.controller.standins import RentedProvider
+from tests.controller.conftest import FACTS, video
+from tests.controller.standins import RentedProvider, make_offer
 
 OWNER, ADMIN = Actor(7), Actor(1, admin=True)
 SAMPLE = video(width=640, height=360, duration_s=3.0, frames=72)
@@ -371,3 +374,15 @@ async def test_a_sample_reserves_what_its_machine_may_cost_at_most(rented):
     machine = rented.machine()
     lifetime_h = (machine.expires_at - machine.created_at) / 3600
     assert machine.reserved_usd >= lifetime_h * machine.usd_per_hour > 0
+
+
+async def test_a_sample_of_a_film_that_takes_too_long_finds_a_machine(rented):
+    rented.provider.market = [make_offer(tflops=0.5)]
+    film = to_json(dataclasses.replace(FACTS, duration_s=9000.0, frames=216_000))
+    draft = rented.store.jobs.change(await rented.draft(), facts=json.loads(film))
+    quote = await rented.controller.plan(draft)
+    assert quote.hold is Reason.TOO_LONG
+    sample = rented.controller.sample(draft.id, by=OWNER, key="k")
+    assert rented.controller.estimate(sample).seconds < quote.seconds / 10
+    await rented.tick()
+    assert rented.job(sample).state is JobState.RUNNING

@@ -5,6 +5,7 @@ import sys
 import pytest
 from sqlite_utils.utils import sqlite3
 
+from controller.capabilities import Upload, UploadState
 from controller.errors import DatabaseError
 from controller.records import Card
 from controller.states import (
@@ -202,3 +203,16 @@ def test_every_pair_of_states_is_either_a_move_or_refused():
     legal = [(a, b) for a, b in pairs if b in JOB_MOVES[a]]
     assert (JobState.RUNNING, JobState.QUEUED) in legal
     assert all(a is not b for a, b in legal)
+
+
+def test_an_upload_page_goes_with_its_group_to_the_new_chat(house):
+    house.store.uploads.add(
+        Upload(
+            id="u", code_hash="h", request_key="k", owner=7, chat=-5, reply_to=3, language="ru",
+            state=UploadState.OPEN, name="", bytes=0, part_bytes=0, key="", storage_id="",
+            job=None, error="", created_at=0.0, expires_at=1.0,
+        )
+    )  # fmt: skip
+    house.controller.move_chat(-5, -100)
+    moved = house.store.uploads.get("u")
+    assert (moved.chat, moved.reply_to) == (-100, None)

@@ -85,6 +85,7 @@ machines-ends = Ends by itself { $when }
 machines-give-back = ⏏ Give back { $number }
 machines-ask = Give { $name } back now?
 machines-ask-busy = Give { $name } back now? The job { $job } gets another attempt elsewhere.
+machines-ask-last = Give { $name } back now? It is the last attempt of the job { $job }, which will fail.
 machines-yes = Yes, give back
 machines-given-back = Giving it back
 machines-leaving = This machine is on its way out already
@@ -104,6 +105,7 @@ days =
        *[other] { $count } days
     }
 spend-title = 💸 Spending
+spend-days = Days are UTC.
 spend-today = Today: { $money }
 spend-week = 7 days: { $money }
 spend-month = 30 days: { $money }
@@ -167,8 +169,9 @@ queue-pause = ⏸ Pause
 queue-resume = ▶ Go on
 drain-ask = Finish what runs, then stop? Running: { $running }, they go on to their end. Waiting: { $waiting }, they stay in the queue. Idle machines are given back at once.
 drain-yes = Yes, stop
-drain-rest = Still running: { $running }. When they are done, no machine is left.
-drain-done = Running: { $running }. It can be switched off.
+drain-rest = Still running: { $running }. Their machines go after that.
+drain-machines = All that ran has ended. Machines still on their way out: { $count }. Do not switch off yet.
+drain-done = All that ran has ended, and no machine is left. It can be switched off.
 toast-paused = The queue is paused
 toast-resumed = Going on
 toast-drained = Finishing what runs

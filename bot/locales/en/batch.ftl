@@ -21,7 +21,7 @@ batch-skipped = ↩️ Done before with the same settings: { $files }. They are 
 batch-held = ⏸ Waits for a yes: { $files } ({ $reason })
 batch-nothing = None of these files can be processed.
 batch-unstarted = 🚫 Nothing was started.
-batch-confirm = Cancel everything that has not ended? Within a day it can be run again.
+batch-confirm = Cancel everything that has not ended?
 batch-row = { $mark } { $name } · { $state }
 batch-row-skipped = done before
 batch-refused = ⛔ { $name } · { $reason }
@@ -66,6 +66,7 @@ batch-ask-declined = Declined.
 batch-ask-settled = This is settled.
 batch-toast-started = Started: { $files }
 batch-toast-retry = Queued again: { $files }
+batch-toast-changed = Something has changed since. Look at it and press again.
 batch-toast-sample = The sample of the first file is being made
 
 button-start-all = Start all ({ $count })

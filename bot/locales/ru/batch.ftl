@@ -22,7 +22,7 @@ batch-skipped = ↩️ Уже сделано с такими настройка�
 batch-held = ⏸ Ждёт согласия: { $files } ({ $reason })
 batch-nothing = Ни один из этих файлов обработать нельзя.
 batch-unstarted = 🚫 Ничего не было запущено.
-batch-confirm = Отменить всё, что ещё не закончилось? В течение суток это можно повторить.
+batch-confirm = Отменить всё, что ещё не закончилось?
 batch-row = { $mark } { $name } · { $state }
 batch-row-skipped = уже сделано
 batch-refused = ⛔ { $name } · { $reason }
@@ -72,6 +72,7 @@ batch-ask-declined = Отказано.
 batch-ask-settled = Вопрос решён.
 batch-toast-started = Запущено: { $files }
 batch-toast-retry = Снова в очереди: { $files }
+batch-toast-changed = Пока вы смотрели, условия изменились. Посмотрите и нажмите ещё раз.
 batch-toast-sample = Делаю пробу первого файла
 
 button-start-all = Старт для всех ({ $count })

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from aiogram import Bot
@@ -11,7 +14,7 @@ from aiogram.exceptions import (
     TelegramServerError,
 )
 
-from bot.sandbox import Driver, FaultKind, Person
+from bot.sandbox import Driver, FaultKind, Person, Sandbox
 
 
 async def test_burst_is_allowed_then_429_says_how_long_and_then_it_works(
@@ -119,3 +122,28 @@ async def test_lost_answer_of_getupdates_does_not_lose_the_update(
     with pytest.raises(TelegramNetworkError):
         await bot.get_updates()
     assert [u.message.text for u in await bot.get_updates()] == ["/start"]
+
+
+async def test_an_upload_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
+    async with Sandbox(root=tmp_path) as sandbox:
+        port = int(sandbox.base_url.rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        part = b'--x\r\nContent-Disposition: form-data; name="file0"; filename="a.mp4"\r\n\r\n'
+        head = (
+            f"POST /bot{sandbox.token}/sendVideo HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 9000000\r\n\r\n"
+        )
+        writer.write(head.encode() + part + bytes(600_000))
+        await writer.drain()
+        spool = tmp_path / sandbox.token / "temp"
+        await until(lambda: list(spool.iterdir()))
+        writer.close()
+        await until(lambda: not list(spool.iterdir()))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came")
