@@ -219,7 +219,9 @@ def _take_sample(batch: Batch, desk: Desk) -> str:
     if not drafts:
         raise TooLate
     first = next((job for job in drafts if job.id not in done), drafts[0])
-    key = f"sample:{first.id}:{first.version}"
+    # one that came to nothing can be asked for again
+    newest = controller.newest_sample(first)
+    key = f"sample:{first.id}:{first.version}:{newest.id if newest else ''}"
     controller.sample(first.id, by=desk.actor, key=key)
     return desk.tongue("batch-toast-sample")
 

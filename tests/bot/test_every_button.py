@@ -44,7 +44,7 @@ SCENES = {
     "see_people": "us us:act=ar us:act=b us:act=d us:act=ia us:act=iu us:act=l us:act=ma "
     "us:act=mu us:act=r us:act=rv us:act=s",
     "see_queue": "qu qu:act=d qu:act=f qu:act=k qu:act=l qu:act=p qu:act=r qu:act=s qu:act=u "
-    "qu:act=x",
+    "qu:act=w qu:act=x",
 }  # fmt: skip
 #: What no button carries: groups know cancelling alone, prices are on cards and in questions,
 #: and nothing leads back to what a command has opened.
