@@ -20,7 +20,8 @@ REFERENCE_PIP := $(REFERENCE)/bin/python -m pip --disable-pip-version-check inst
 help:
 	@echo "make demo      the whole story on this computer, no account needed"
 	@echo "make test      the tests that take seconds each (a few minutes in all)"
-	@echo "make test-all  every test, the figures of the shipped models and the frame cost"
+	@echo "make test-all  every test, the figures of the shipped models and the frame cost;"
+	@echo "               with AFTER_TEST=1 without those that make test has just run"
 	@echo "make test-reference  our networks against the realesrgan package (an environment of 6 GB)"
 	@echo "make check     format, lint, types and import rules"
 	@echo "make bench     our engine beside PyTorch and realesrgan, what a frame costs, and what the"
@@ -38,7 +39,7 @@ test: $(READY)
 	@$(BIN)/python -m pytest -n 2 -m "not slow and not gpu and not reference" tests
 
 test-all: $(READY)
-	@$(BIN)/python -m pytest -n 2 -m "not reference" tests
+	@$(BIN)/python -m pytest -n 2 -m "$(if $(AFTER_TEST),(slow or gpu) and not reference,not reference)" tests
 	@$(MAKE) --no-print-directory eval
 # a machine that others use as well is too noisy for the limit of record, which make bench has
 	@$(BIN)/python -m tests.benchmarks.frame_cost --limit 2
