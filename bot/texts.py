@@ -22,6 +22,7 @@ _READ_RUSSIAN = frozenset({"ru", "uk", "be", "kk"})
 _MARK = re.compile("\ue000(\\d+)\ue001")
 _JOINER = "\u200d"
 _BAR_CELLS = 12
+_LEAST_USD = 0.001
 
 
 class Tongue:
@@ -93,7 +94,11 @@ class Tongue:
         return self("size-bytes", value=self.number(count, 0))
 
     def money(self, usd: float) -> str:
-        """Dollars: cents, and under ten cents, where it matters, a third digit."""
+        """Dollars: cents, and under ten cents, where it matters, a third digit; never nothing for
+        what is something."""
+        if 0 < usd < _LEAST_USD:
+            least = format_decimal(_LEAST_USD, "0.000", locale=self.language)
+            return self("money-least", value=least)
         pattern = "#,##0.00" if usd >= 0.1 else "#,##0.00#"
         return self("money", value=format_decimal(usd, pattern, locale=self.language))
 

@@ -18,6 +18,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+from controller.errors import DatabaseError
+
 _KEY_BYTES = 32
 _CODE_BYTES = 18
 """144 bits, 24 characters."""
@@ -49,6 +51,8 @@ class Upload:
     name: str
     """As the sender calls the file: untrusted."""
     bytes: int
+    modified: int
+    """When its sender's computer says it was changed last, in milliseconds; 0: not known."""
     part_bytes: int
     key: str
     """Where the file will lie in storage."""
@@ -64,6 +68,14 @@ class Upload:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         values = {item.name: row[item.name] for item in dataclasses.fields(cls)}
         return cls(**values | {"state": UploadState(row["state"])})
+
+    @property
+    def file(self) -> str:
+        """Tells the chosen file from others that this page may take; empty before the first."""
+        if not self.key:
+            return ""
+        text = f"{self.key}\n{self.bytes}\n{self.modified}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def parts(self) -> int:
@@ -115,7 +127,10 @@ class Codes:
         if not self._key:
             if not self._path.exists():
                 _write_once(self._path, secrets.token_bytes(_KEY_BYTES))
-            self._key = self._path.read_bytes()
+            key = self._path.read_bytes()
+            if len(key) < _KEY_BYTES:  # cut short by a copy: codes of it could be guessed
+                raise DatabaseError(f"{self._path.name} is damaged: remove it")
+            self._key = key
         return self._key
 
 

@@ -335,3 +335,9 @@ def m010_batch_intake(db: Database) -> None:
     """What is known of a batch while its files come in."""
     db.execute("ALTER TABLE batches ADD COLUMN expected INTEGER NOT NULL DEFAULT 0")
     db.execute("ALTER TABLE batches ADD COLUMN taken_at REAL")
+
+
+@migrations()
+def m011_upload_times(db: Database) -> None:
+    """When the file of an upload page was changed last, in milliseconds; 0: not known."""
+    db.execute("ALTER TABLE uploads ADD COLUMN modified INTEGER NOT NULL DEFAULT 0")

@@ -88,6 +88,7 @@ class Offers:
                 state=UploadState.OPEN,
                 name="",
                 bytes=0,
+                modified=0,
                 part_bytes=0,
                 key="",
                 storage_id="",

@@ -104,11 +104,14 @@ class Uploads:
         return await self._look(upload)
 
     async def open(
-        self, code: str, *, name: str, size: int, kind: str = "", replace: bool = False
-    ) -> Progress:
+        self, code: str, *, name: str, size: int, modified: int = 0, kind: str = "",
+        replace: bool = False, resume: bool = False,
+    ) -> Progress:  # fmt: skip
         """A file was chosen: go on with it, or begin it. ``kind`` is its MIME type, if known.
 
-        :class:`OtherFile` where another one is half way and ``replace`` is not said.
+        :class:`OtherFile` where another one is half way and ``replace`` is not said. One of the
+        same name and size that was changed at another time may be the same all the same: some
+        phones do not know the time. ``resume`` says that it is.
         """
         upload = self._offers.find(code)
         if upload.state is UploadState.TAKEN:
@@ -119,14 +122,21 @@ class Uploads:
         self._require_turn(upload)
         if upload.state is UploadState.RECEIVING:
             found = await self._look(upload)
-            if (upload.name, upload.bytes) == (name, size):
+            is_same = (upload.name, upload.bytes) == (name, size)
+            if is_same and upload.modified == modified:
                 return found
+            if is_same and resume:
+                return self._mark_same(found, modified)
             if found.parts and not replace:
-                raise OtherFile(name=upload.name, done=found.bytes, size=upload.bytes)
+                raise OtherFile(
+                    name=upload.name, done=found.bytes, size=upload.bytes, same=is_same
+                )
+            upload = found.upload
         await self._storage.require_space(size * _SPACE_FACTOR)
+        self._require_as_read(upload)
         await self._drop(upload)
         begun = self._store.uploads.change(
-            upload, state=UploadState.RECEIVING, name=name, bytes=size,
+            upload, state=UploadState.RECEIVING, name=name, bytes=size, modified=modified,
             part_bytes=max(_PART_BYTES, -(-math.ceil(size / _MOST_PARTS) >> 20) << 20),
             key=policy.upload_key(upload.id, name), storage_id="", error="",
             expires_at=self._offers.until(upload),
@@ -135,9 +145,15 @@ class Uploads:
             raise UploadBusy
         return await self._look(begun)
 
-    async def part_urls(self, code: str, numbers: Sequence[int]) -> dict[int, str | None]:
-        """Where to put these parts, for an hour; None: through us."""
-        upload = await self._opened(self._receiving(code))
+    async def part_urls(
+        self, code: str, numbers: Sequence[int], *, file: str | None = None
+    ) -> dict[int, str | None]:
+        """Where to put these parts, for an hour; None: through us.
+
+        :class:`OtherFile` where ``file`` is not what the page takes now: parts of two files
+        that are sent from two windows must never become one.
+        """
+        upload = await self._opened(self._receiving(code, file))
         if len(numbers) > MOST_URLS or not all(upload.part_size(each) for each in numbers):
             raise BadPart
         self._offers.touch(upload)
@@ -148,10 +164,14 @@ class Uploads:
         }
 
     async def take_part(
-        self, code: str, number: int, stream: AsyncIterator[bytes], size: int
-    ) -> None:
-        """A part that comes through us. One on its way already is given up for it."""
-        upload = await self._opened(self._receiving(code))
+        self, code: str, number: int, stream: AsyncIterator[bytes], size: int,
+        *, file: str | None = None,
+    ) -> None:  # fmt: skip
+        """A part that comes through us. One on its way already is given up for it.
+
+        ``file`` as with :meth:`part_urls`.
+        """
+        upload = await self._opened(self._receiving(code, file))
         if size != upload.part_size(number) or not size:
             raise BadPart
         self._offers.touch(upload)
@@ -210,11 +230,28 @@ class Uploads:
         if not ending.cancelled() and (error := ending.exception()) is not None:
             log.info("Upload %s did not become a job: %s", upload_id, type(error).__name__)
 
-    def _receiving(self, code: str) -> Upload:
+    def _receiving(self, code: str, file: str | None) -> Upload:
         upload = self._offers.find(code)
         if upload.state is not UploadState.RECEIVING or self.is_looked_at(upload):
             raise UploadIncomplete
+        if file is not None and file != upload.file:
+            raise OtherFile(name=upload.name)
         return upload
+
+    def _mark_same(self, found: Progress, modified: int) -> Progress:
+        changed = self._store.uploads.change(found.upload, modified=modified)
+        if changed is None:
+            raise UploadBusy
+        return Progress(upload=changed, parts=found.parts)
+
+    def _require_as_read(self, upload: Upload) -> None:
+        """Whether it is still what it was: its file may have become a job's meanwhile."""
+        now = self._store.uploads.get(upload.id)
+        read = (upload.state, upload.key, upload.storage_id)
+        if now is None or (now.state, now.key, now.storage_id) != read:
+            raise UploadBusy
+        if self.is_looked_at(upload):
+            raise UploadBusy
 
     def _check_file(self, name: str, size: int, kind: str) -> None:
         limit = self._settings.max_input_bytes
@@ -271,8 +308,13 @@ class Uploads:
             return False
 
     async def _stop_writers(self, upload: Upload, number: int | None = None) -> None:
-        for (upload_id, each), task in list(self._writers.items()):
-            if upload_id == upload.id and number in (None, each):
+        """Until there is none: another may have begun while one was ended."""
+        while found := [
+            task
+            for (upload_id, each), task in self._writers.items()
+            if upload_id == upload.id and number in (None, each)
+        ]:
+            for task in found:
                 await _end(task)
 
     async def _drop(self, upload: Upload) -> None:

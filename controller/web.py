@@ -6,6 +6,7 @@ Sources of the forms: the Prometheus text format, as its own client library writ
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Iterator
 
 from aiohttp import web
@@ -23,6 +24,8 @@ LOOP_S = 900.0
 LISTING_S = 900.0
 #: Long polling is answered at least every half minute.
 POLLER_S = 180.0
+#: Anybody may ask, and each look is a commit: no more than one in so many seconds.
+HEALTH_S = 1.0
 
 
 def make_routes(controller: Controller) -> list[web.RouteDef]:
@@ -33,8 +36,14 @@ def make_routes(controller: Controller) -> list[web.RouteDef]:
     GCCollector(registry=registry)
     registry.register(_Figures(controller))
 
+    told: tuple[float, dict[str, object]] | None = None
+
     async def show_health(request: web.Request) -> web.Response:
-        health = examine_health(controller)
+        nonlocal told
+        now = time.monotonic()
+        if told is None or now - told[0] > HEALTH_S:
+            told = now, examine_health(controller)
+        health = told[1]
         return web.json_response(health, status=200 if health["ok"] else 503)
 
     async def show_metrics(request: web.Request) -> web.Response:
@@ -170,7 +179,10 @@ def _is_asked_inside(request: web.Request, bound: str) -> bool:
     """
     if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
         return False
-    name = (request.url.host or "").rstrip(".").lower()
+    try:
+        name = (request.url.host or "").rstrip(".").lower()
+    except ValueError:  # the Host header is none
+        return False
     if name == bound or "." not in name:
         return True
     try:

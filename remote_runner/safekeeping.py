@@ -257,6 +257,7 @@ class GrantStore:
         try:
             sight.draw(self.path(manifest.number), target, self._is_over)
             transfer.put_file(sight.url, target, self._go_on, check=self._go_on)
+            self._go_on()  # what is told now would be told of the next attempt
         except (_Stopped, Cancelled):
             return
         except Exception as error:  # the work goes on

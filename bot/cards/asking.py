@@ -16,7 +16,7 @@ from bot.cards.plan import describe_cheapest, show_limits
 from bot.cards.view import Snapshot, View
 from bot.cards.wording import describe_reason, show_moment, show_name, show_task
 from bot.texts import Tongue, clean_name
-from controller.records import Job
+from controller.records import Job, PlanQuote
 from controller.states import JobState, Reason
 
 
@@ -30,7 +30,7 @@ def draw_held(shot: Snapshot, tongue: Tongue) -> View:
         approve = tongue("button-approve")
     else:
         approve = None
-        lines.append(tongue("held-asked"))
+        lines.append(tongue("held-asked" if shot.askable else "no-admin"))
     if job.deadline_at > shot.now:
         when = show_moment(job.deadline_at, shot.now, tongue)
         lines.append(tongue.rich("held-until", when=when))
@@ -42,8 +42,7 @@ def draw_no_offer(shot: Snapshot, tongue: Tongue) -> View:
     job = shot.job
     lines = [_draw_title(job, tongue)]
     quote = shot.quote
-    known = quote is not None and not quote.unknown and not quote.fitting
-    if quote is not None and known:
+    if quote is not None and _excludes_all(quote):
         lines.append(describe_cheapest(shot, quote, tongue))
         lines.append(tongue("no-offer-waits"))
     else:
@@ -53,7 +52,11 @@ def draw_no_offer(shot: Snapshot, tongue: Tongue) -> View:
         return View(as_list(*lines, tongue("cancelling-body")), cancelling_keyboard(tongue))
     if shot.confirming:
         return View(as_list(*lines, tongue("confirm-body")), confirm_keyboard(job, tongue))
-    keyboard = no_offer_keyboard(job, tongue, _find_price(shot), admin=shot.admin)
+    if not shot.admin and not shot.askable:
+        lines.append(tongue("no-admin"))
+    keyboard = no_offer_keyboard(
+        job, tongue, _find_price(shot), admin=shot.admin, askable=shot.askable
+    )
     return View(as_list(*lines), keyboard)
 
 
@@ -66,7 +69,7 @@ def draw_ask(shot: Snapshot, tongue: Tongue) -> View:
         lines += _describe_hold(job, tongue)
         return View(as_list(*lines), ask_keyboard(job, tongue))
     if waits_for_price(job):
-        if shot.quote is not None and not shot.quote.fitting:
+        if shot.quote is not None and _excludes_all(shot.quote):
             lines.append(describe_cheapest(shot, shot.quote, tongue))
         if (price := _find_price(shot)) is not None:
             return View(as_list(*lines), price_keyboard(job, tongue, price))
@@ -78,6 +81,11 @@ def draw_ask(shot: Snapshot, tongue: Tongue) -> View:
 def waits_for_price(job: Job) -> bool:
     """Whether a higher price would get a job of the queue going."""
     return job.state is JobState.QUEUED and job.waits_for is Reason.NO_OFFER
+
+
+def _excludes_all(quote: PlanQuote) -> bool:
+    """Whether the market answered, and nothing of it fits."""
+    return not quote.unknown and not quote.fitting
 
 
 def _find_price(shot: Snapshot) -> float | None:
@@ -97,8 +105,11 @@ def _describe_hold(job: Job, tongue: Tongue) -> list[Text | str]:
         f"• {why}" for why in show_limits(data.get("over"), job.held_for, tongue)
     ]
     if gpu := data.get("gpu"):
-        price = tongue.money(_read(data.get("usd_per_hour")))
-        lines.append(tongue("plan-gpu", gpu=clean_name(str(gpu), 40), price=price))
+        machine = clean_name(str(gpu), 40)
+        if (usd := _read(data.get("usd_per_hour"))) > 0:
+            lines.append(tongue("plan-gpu", gpu=machine, price=tongue.money(usd)))
+        else:
+            lines.append(tongue("running-on", machine=machine))
     if (seconds := _read(data.get("seconds"))) > 0:
         lines.append(tongue("held-time", time=tongue.duration(seconds)))
     most = _read(data.get("usd"))

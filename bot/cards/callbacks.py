@@ -59,6 +59,8 @@ class JobPress(CallbackData, prefix="j"):
     act: Act
     job: JobId
     at: Place = Place.CARD
+    version: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """Of the job whose terms were shown: a yes is to those."""
 
 
 class TakePress(CallbackData, prefix="t"):

@@ -81,7 +81,7 @@ def held_keyboard(job: Job, tongue: Tongue, approve: str | None) -> InlineKeyboa
     """``approve`` labels the yes of somebody who may say it."""
     rows: list[Row] = []
     if approve is not None:
-        rows.append([job_button(job, Act.APPROVE, approve, ButtonStyle.SUCCESS)])
+        rows.append([_approve_button(job, approve, Place.CARD)])
     rows.append(
         [job_button(job, Act.CHANGE, tongue("button-change")), _cancel_button(job, tongue)]
     )
@@ -89,13 +89,14 @@ def held_keyboard(job: Job, tongue: Tongue, approve: str | None) -> InlineKeyboa
 
 
 def no_offer_keyboard(
-    job: Job, tongue: Tongue, price: float | None, *, admin: bool
+    job: Job, tongue: Tongue, price: float | None, *, admin: bool, askable: bool
 ) -> InlineKeyboardMarkup:
     """The yes to a higher price, in dollars an hour, or somebody to ask for it."""
     first: Row = []
     if not admin:
-        label = tongue("button-ask-admin")
-        first.append(job_button(job, Act.ASK_ADMIN, label, ButtonStyle.PRIMARY))
+        if askable:
+            label = tongue("button-ask-admin")
+            first.append(job_button(job, Act.ASK_ADMIN, label, ButtonStyle.PRIMARY))
     elif price is not None:
         first.append(_take_button(job, tongue, price, Place.CARD))
     return make_keyboard(first, [_cancel_button(job, tongue)])
@@ -111,7 +112,7 @@ def ask_keyboard(job: Job, tongue: Tongue) -> InlineKeyboardMarkup:
     approve, decline = tongue("button-approve"), tongue("button-decline")
     return make_keyboard(
         [
-            job_button(job, Act.APPROVE, approve, ButtonStyle.SUCCESS, Place.ASK),
+            _approve_button(job, approve, Place.ASK),
             job_button(job, Act.DECLINE, decline, ButtonStyle.DANGER, Place.ASK),
         ]
     )
@@ -193,6 +194,12 @@ def job_button(
 ) -> InlineKeyboardButton:
     data = JobPress(act=act, job=job.id, at=at).pack()
     return InlineKeyboardButton(text=text, callback_data=data, style=style)
+
+
+def _approve_button(job: Job, label: str, at: Place) -> InlineKeyboardButton:
+    """A yes to the terms that are shown, and to no others."""
+    data = JobPress(act=Act.APPROVE, job=job.id, at=at, version=job.version).pack()
+    return InlineKeyboardButton(text=label, callback_data=data, style=ButtonStyle.SUCCESS)
 
 
 def _take_button(job: Job, tongue: Tongue, price: float, at: Place) -> InlineKeyboardButton:

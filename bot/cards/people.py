@@ -81,9 +81,17 @@ def draw_people(page: PeoplePage, tongue: Tongue) -> View:
 
 
 def draw_person(
-    person: Person, tongue: Tongue, *, now: float, page: int, myself: bool, asking: bool = False
+    person: Person,
+    tongue: Tongue,
+    *,
+    now: float,
+    page: int,
+    myself: bool,
+    asking: bool = False,
+    paid: bool = True,
 ) -> View:
-    """What is known of somebody, and what an administrator may change."""
+    """What is known of somebody, and what an administrator may change; nothing of money where
+    nothing is ``paid``."""
     lines: list[Text | str] = [
         tongue.rich(
             "person-title",
@@ -97,14 +105,15 @@ def draw_person(
     if person.invited_by and person.added_at is not None:
         when = show_moment(person.added_at, now, tongue)
         lines.append(tongue.rich("person-invited", name=person.invited_by, when=when))
-    lines.append(tongue("person-today", money=tongue.money(person.today_usd)))
-    budget = person.day_budget
-    limit = tongue("person-no-budget") if budget is None else tongue.money(budget)
-    lines.append(tongue("person-budget", limit=limit))
+    if paid:
+        lines.append(tongue("person-today", money=tongue.money(person.today_usd)))
+        budget = person.day_budget
+        limit = tongue("person-no-budget") if budget is None else tongue.money(budget)
+        lines.append(tongue("person-budget", limit=limit))
     if asking:
         lines += ["", tongue.rich("person-ask", name=Bold(clean_name(person.name, 60)))]
         return View(as_list(*lines), _confirm_keyboard(person, page, tongue))
-    return View(as_list(*lines), _person_keyboard(person, page, myself, tongue))
+    return View(as_list(*lines), _person_keyboard(person, page, myself, tongue, paid))
 
 
 def draw_invitation(link: str, role: Role, ends_at: float, now: float, tongue: Tongue) -> View:
@@ -135,13 +144,14 @@ def _describe_line(person: Person, paid: bool, tongue: Tongue) -> Text:
 
 
 def _person_keyboard(
-    person: Person, page: int, myself: bool, tongue: Tongue
+    person: Person, page: int, myself: bool, tongue: Tongue, paid: bool
 ) -> InlineKeyboardMarkup:
     rows = []
     if not person.settled and not myself:
         rows.append(_role_row(person, page, tongue))
-    budgets = [_budget_button(person, usd, page, tongue) for usd in (*BUDGETS_USD, None)]
-    rows += [budgets[:3], budgets[3:]]
+    if paid:
+        budgets = [_budget_button(person, usd, page, tongue) for usd in (*BUDGETS_USD, None)]
+        rows += [budgets[:3], budgets[3:]]
     if can_remove(person) and not myself:
         remove = _button(
             tongue("person-remove"), PersonAct.ASK_REMOVE, page, person.user, ButtonStyle.DANGER

@@ -119,8 +119,10 @@ def _describe_hold(shot: Snapshot, quote: PlanQuote, tongue: Tongue) -> list[Tex
         if over or not _excludes_all(quote):
             whys = show_limits(over, quote.hold, tongue)
             lines += [tongue("plan-hold", why=why) for why in whys]
-        asks_owner = shot.admin or quote.hold is Reason.TOO_LONG
-        lines.append(tongue("plan-hold-you" if asks_owner else "plan-hold-admin"))
+        if shot.admin or quote.hold is Reason.TOO_LONG:
+            lines.append(tongue("plan-hold-you"))
+        else:
+            lines.append(tongue("plan-hold-admin" if shot.askable else "no-admin"))
     return lines
 
 

@@ -59,6 +59,8 @@ class Snapshot:
     """Progress is shown elsewhere, on the one card of a group."""
     admin: bool = False
     """Whoever owns the job may approve prices."""
+    askable: bool = True
+    """There is somebody else who may."""
     cap_usd_per_hour: float = 0.0
     """The most that is paid for a machine without asking."""
     names: Mapping[int, str] = field(default_factory=dict)

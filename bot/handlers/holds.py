@@ -29,13 +29,17 @@ async def decide(query: CallbackQuery, callback_data: JobPress, desk: Desk) -> N
     job = desk.controller.get(callback_data.job, by=desk.actor)
     try:
         if callback_data.act is Act.APPROVE:
-            job = desk.controller.approve(job.id, by=desk.actor)
+            job = desk.controller.approve(job.id, by=desk.actor, version=callback_data.version)
             toast = "toast-held" if job.state is JobState.HELD else "toast-approved"
         else:
             job = desk.controller.decline(job.id, by=desk.actor)
             toast = "toast-declined"
     except TooLate:
         toast = "toast-decided"
+    except PriceRose:
+        # the terms are others by now: these are shown
+        desk.notifier.poke(job.id)
+        raise
     _poke_asks(job, desk)
     await answer_about(query, job, toast, desk)
 
@@ -81,7 +85,10 @@ async def ask_admins(query: CallbackQuery, callback_data: JobPress, desk: Desk) 
                 )
             )
     _poke_asks(job, desk)
-    await answer_about(query, job, "toast-asked" if asked else "toast-no-admin", desk)
+    toast = "toast-asked" if asked else "toast-no-admin"
+    if not find_admins(desk.controller, desk.settings):
+        toast = "no-admin"
+    await answer_about(query, job, toast, desk)
 
 
 def _poke_asks(job: Job, desk: Desk) -> None:

@@ -121,6 +121,7 @@ def _draw(press: PersonPress, desk: Desk) -> View:
         page=press.page,
         myself=person.user == desk.actor.user,
         asking=press.act is PersonAct.ASK_REMOVE,
+        paid=desk.controller.rents,
     )
 
 

@@ -34,7 +34,11 @@ def make_router() -> Router:
 
 
 async def show_spend(message: Message, desk: Desk) -> None:
-    """A picture with its text."""
+    """A picture with its text; a sentence where nothing is or was rented."""
+    days = desk.controller.spending.by_day(_MONTH)
+    if not desk.controller.rents and not any(day.usd for day in days):
+        await message.reply(desk.tongue("spend-free"))
+        return
     view, picture = await _draw(_FIRST_SPAN, desk)
     await message.answer_photo(
         picture, **view.text.as_caption_kwargs(), reply_markup=view.keyboard

@@ -149,25 +149,26 @@ async def _spool(part: BodyPartReader, path: Path, room_bytes: float) -> Upload:
     # Everything is read even past the limit: a client that is still sending would not see the
     # answer.
     size = 0
-    try:
-        with _Sink(path) as sink:
-            while chunk := await part.read_chunk(CHUNK_BYTES):
-                size += len(chunk)
-                if size <= room_bytes:
-                    sink.write(chunk)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    with _Sink(path) as sink:
+        while chunk := await part.read_chunk(CHUNK_BYTES):
+            size += len(chunk)
+            if size <= room_bytes:
+                sink.write(chunk)
     return Upload(path=path, size=size, file_name=part.filename or "")
 
 
 class _Sink:
+    """A file that is gone again where it was not written to its end."""
+
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = path.open("wb")
         self.write = self._file.write
 
     def __enter__(self) -> _Sink:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._file.close()
+        if kind is not None:
+            self._path.unlink(missing_ok=True)

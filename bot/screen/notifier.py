@@ -130,7 +130,8 @@ class Notifier:
                         for chat in self._chats.values():
                             group.create_task(chat.run(bot), name=f"chat {chat.id}")
                         for card in self._controller.cards(finished=False):
-                            self._route(card.subject)
+                            # whoever has become an admin meanwhile is asked as well
+                            self.poke(card.subject)
                         await self._follow()
                     finally:
                         # a group that ends takes no tasks, and handlers may still poke

@@ -9,6 +9,7 @@ from typing import Any
 from controller.errors import ControllerError
 from controller.records import Job, PlanQuote
 from controller.service import Controller
+from controller.states import JobState
 from remote_runner.protocol import to_json
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,10 @@ class Quoting:
         """By job: for which task there was no answer, and when."""
 
     def find(self, job: Job) -> PlanQuote | None:
-        """What is known, not older than ten minutes; else it is asked for."""
-        if (quote := self._controller.known_plan(job)) is None:
+        """What is known, not older than ten minutes; else, and where a sample has been measured
+        since, it is asked for."""
+        quote = self._controller.known_plan(job)
+        if quote is None or self._was_measured_since(job, quote.at):
             self.want(job)
         return quote
 
@@ -49,19 +52,30 @@ class Quoting:
         else:
             asking.close()
 
+    def _was_measured_since(self, job: Job, at: float) -> bool:
+        sample = self._controller.newest_sample(job) if job.state is JobState.DRAFT else None
+        if sample is None or sample.state is not JobState.DONE or sample.ended_at is None:
+            return False
+        return sample.task == job.task and sample.ended_at > at
+
     async def _ask(self, job: Job) -> None:
         try:
             await self._controller.plan(job)
         except ControllerError as error:
             log.warning("job %s has no quote: %s", job.id, type(error).__name__)
-            self._failed[job.id] = to_json(job.task), self._controller.clock()
+            self._note_failure(job)
         except Exception:
             # a card without a quote is no reason to show no cards
             log.exception("job %s has no quote", job.id)
-            self._failed[job.id] = to_json(job.task), self._controller.clock()
+            self._note_failure(job)
         else:
             self._failed.pop(job.id, None)
         finally:
             self._asking.discard(job.id)
         # if the task has become another one meanwhile, drawing it asks again
         self._poke(job.id)
+
+    def _note_failure(self, job: Job) -> None:
+        now = self._controller.clock()
+        self._failed = {k: each for k, each in self._failed.items() if now - each[1] < _AGAIN_S}
+        self._failed[job.id] = to_json(job.task), now

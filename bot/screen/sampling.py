@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aiogram import Bot
-from aiogram.exceptions import TelegramBadRequest, TelegramEntityTooLarge
+from aiogram.exceptions import AiogramError, TelegramBadRequest, TelegramEntityTooLarge
 from aiogram.types import FSInputFile
 
 from bot.cards.results import draw_sample, draw_sample_failure
@@ -57,13 +57,13 @@ async def deliver_sample(  # noqa: PLR0917 - the parts of a delivery
     async with open_looks(controller, settings, job) as (picture, clip):
         try:
             if clip is not None:
-                if picture is not None:
-                    words = tongue("result-picture-caption")
-                    await _send_quietly(bot, card, picture, words, **common)
                 video = FSInputFile(clip, filename=name_clip(job))
                 await bot.send_video(
                     card.chat, video, supports_streaming=True, **_with_caption(view), **common
                 )
+                if picture is not None:
+                    words = tongue("result-picture-caption")
+                    await _send_quietly(bot, card, picture, words, **common)
                 return
             if picture is not None:
                 photo = FSInputFile(picture, filename="before_after.png")
@@ -77,16 +77,14 @@ async def deliver_sample(  # noqa: PLR0917 - the parts of a delivery
 
 
 async def _send_quietly(bot: Bot, card: Card, picture: Path, caption: str, **common: Any) -> None:
-    """A picture before the clip, which says the same: one that is refused is left out."""
+    """A picture below the clip, which says the same: nothing about it may send that again."""
     photo = FSInputFile(picture, filename="before_after.png")
     try:
         await bot.send_photo(
             card.chat, photo, caption=caption, disable_notification=True, **common
         )
-    except (TelegramBadRequest, TelegramEntityTooLarge) as error:
-        if isinstance(error, TelegramBadRequest) and is_closed(error):
-            raise
-        log.info("a sample goes without its picture: %s", error.message)
+    except AiogramError as error:
+        log.info("a sample goes without its picture: %s", type(error).__name__)
 
 
 def _find_draft(controller: Controller, sample: Job) -> Job | None:

@@ -9,7 +9,7 @@ from bot.cards.group import GroupSnapshot
 from bot.cards.progress import SILENT_AFTER_S
 from bot.cards.view import BatchSnapshot, Snapshot
 from bot.names import find_language, find_name
-from bot.roles import find_role
+from bot.roles import find_admins, find_role
 from bot.screen.batch_quotes import BatchQuotes
 from bot.screen.quoting import Quoting
 from bot.screen.shown import Shown
@@ -79,7 +79,12 @@ class Snapshots:
             silent_since=find_silence(attempts, now) if running else None,
             combined=combined and job.state in (JobState.QUEUED, JobState.RUNNING),
             admin=find_role(controller, self._settings, job.owner) is Role.ADMIN,
-            cap_usd_per_hour=controller.settings.max_price,
+            askable=any(admin != job.owner for admin in find_admins(controller, self._settings)),
+            cap_usd_per_hour=(
+                controller.settings.max_price
+                if job.approved_usd_per_hour is None
+                else job.approved_usd_per_hour
+            ),
             names={
                 user: find_name(controller, user)
                 for user in (job.owner, job.approved_by)

@@ -18,7 +18,7 @@ def require_owner(init_data: str, *, token: str, owner: int, now: float) -> None
     """:class:`NotYourUpload` unless the owner opened it, by Telegram's word, not long ago."""
     try:
         data = safe_parse_webapp_init_data(token, init_data)
-    except ValueError:  # not signed with our token, or not of the form at all
+    except (ValueError, TypeError):  # not signed with our token, or not of the form at all
         raise NotYourUpload from None
     age_s = now - data.auth_date.timestamp()
     is_fresh = -_SKEW_S <= age_s <= LONGEST_S

@@ -44,6 +44,8 @@ _LOOK_S = 20.0
 #: A sender that says nothing for so long is gone.
 _SILENT_S = 90.0
 _CHUNK = 1 << 18
+#: JavaScript's Number.MAX_SAFE_INTEGER.
+_LARGEST_NUMBER = 2**53 - 1
 _STATUS: dict[type[UserError], int] = {
     NotYourUpload: 403,
     UploadGone: 410,
@@ -107,12 +109,14 @@ class UploadPages:
                 str(init_data), token=self._settings.token,
                 owner=self._uploads.find(code).owner, now=self._controller.clock(),
             )  # fmt: skip
-        name, size, kind = body.get("name"), body.get("bytes"), body.get("type", "")
-        if not (isinstance(name, str) and isinstance(kind, str) and type(size) is int):
+        name, kind = body.get("name"), body.get("type", "")
+        if not (isinstance(name, str) and isinstance(kind, str)):
             raise web.HTTPBadRequest
         progress = await self._uploads.open(
-            code, name=name[:255], size=size, kind=kind, replace=body.get("replace") is True
-        )
+            code, name=_clean(name), size=_read_whole(body.get("bytes")), kind=kind,
+            modified=_read_whole(body.get("modified", 0)),
+            replace=body.get("replace") is True, resume=body.get("resume") is True,
+        )  # fmt: skip
         return self._describe(progress)
 
     async def _sign_parts(self, request: web.Request) -> web.Response:
@@ -122,7 +126,10 @@ class UploadPages:
             raise BadPart
         if not all(type(each) is int for each in numbers):
             raise BadPart
-        urls = await self._uploads.part_urls(request.match_info["code"], numbers)
+        file = body.get("file")
+        urls = await self._uploads.part_urls(
+            request.match_info["code"], numbers, file=None if file is None else str(file)
+        )
         return web.json_response({"urls": {str(number): url for number, url in urls.items()}})
 
     async def _take_part(self, request: web.Request) -> web.Response:
@@ -130,7 +137,9 @@ class UploadPages:
         size = request.content_length
         if size is None:
             raise web.HTTPLengthRequired
-        await self._uploads.take_part(code, number, _read_body(request), size)
+        await self._uploads.take_part(
+            code, number, _read_body(request), size, file=request.query.get("file")
+        )
         self._controller.vitals.count("upload_parts", "relay")
         return web.json_response({"stored": number})
 
@@ -179,6 +188,7 @@ class UploadPages:
             {
                 "state": "looking" if looks else str(upload.state),
                 "name": upload.name,
+                "file": upload.file,
                 "bytes": upload.bytes,
                 "part_bytes": upload.part_bytes,
                 "parts": progress.parts,
@@ -214,12 +224,27 @@ async def _read_json(request: web.Request) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType
     try:
-        body = await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        async with asyncio.timeout(_SILENT_S):
+            text = await request.read()
+        body = json.loads(text)
+    # digits without end, brackets without end, or a sender who says nothing
+    except (ValueError, RecursionError, TimeoutError):
         raise web.HTTPBadRequest from None
     if not isinstance(body, dict):
         raise web.HTTPBadRequest
     return body
+
+
+def _read_whole(value: object) -> int:
+    """A number as JavaScript writes one."""
+    if type(value) is not int or abs(value) > _LARGEST_NUMBER:
+        raise web.HTTPBadRequest
+    return value
+
+
+def _clean(name: str) -> str:
+    """JSON can hold halves of characters, which nothing else can."""
+    return name.encode("utf-8", "replace").decode()[:255]
 
 
 async def _read_body(request: web.Request) -> AsyncIterator[bytes]:

@@ -39,7 +39,10 @@ class Presigner:
     def download(self, key: str, lasts_s: float, name: str = "") -> str:
         """For a browser, which saves the object under its own name (RFC 6266, RFC 8187)."""
         name = name or key.rpartition("/")[2]
-        plain = "".join(each if each.isascii() and each not in '"\\%' else "_" for each in name)
+        plain = "".join(
+            each if each.isascii() and each.isprintable() and each not in '"\\%' else "_"
+            for each in name
+        )
         disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         query = {"response-content-disposition": disposition, "response-content-type": kind}

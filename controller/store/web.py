@@ -13,6 +13,7 @@ from controller.errors import DatabaseError
 from controller.store.database import Database
 
 _KEEP_S = 30 * 86400.0
+_GRACE_S = 3600.0
 
 
 class Uploads:
@@ -60,9 +61,10 @@ class Uploads:
         return [Upload.from_row(row) for row in rows]
 
     def overdue(self, states: Sequence[UploadState]) -> list[Upload]:
-        """Pages whose time is over."""
+        """Pages whose time was over an hour ago: what was whole before is looked at by now."""
         rows = self._db.rows(
-            "SELECT * FROM uploads WHERE expires_at < :now ORDER BY id", now=self._db.clock()
+            "SELECT * FROM uploads WHERE expires_at < :before ORDER BY id",
+            before=self._db.clock() - _GRACE_S,
         )
         return [each for each in map(Upload.from_row, rows) if each.state in states]
 

@@ -49,7 +49,7 @@ def encode_excerpt(
 ) -> Path:
     """The frames from a moment on, and the packets of all sound that goes with them; an MP4.
 
-    Sound that MP4 does not hold is left out. Raises
+    Without sound where MP4 does not hold a track of it. Raises
     :class:`~remote_runner.errors.RunnerError` or :class:`~remote_runner.errors.Cancelled`.
     """
     path = folder / "excerpt.mp4"

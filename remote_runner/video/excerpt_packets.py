@@ -119,6 +119,8 @@ def _read(
             raise Unsuitable("a packet without a time, or a damaged one")
         if not cut.video and at > start:
             return None
+        if cut.video and (start - at) * base > _BEHIND_S:
+            raise Unsuitable("times that begin anew")  # it would be read to its end
         if at < start or not (cut.video or packet.is_keyframe):
             continue  # before it, or led by it and shown before it
         cut.video.append(packet)

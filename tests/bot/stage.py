@@ -85,9 +85,7 @@ class RecordingSession(BaseSession):
                     await asyncio.sleep(0.005)
                 return self.updates.popleft()
             case GetMe():
-                return User(
-                    id=42, is_bot=True, first_name="bot", username="noxfvr_bot"
-                )
+                return User(id=42, is_bot=True, first_name="bot", username="noxfvr_bot")
             case GetMyCommands():
                 return self.named("setMyCommands")[-1].commands if self.keeps_commands else []
             case GetFile():

@@ -316,6 +316,10 @@ async def test_a_sample_is_of_the_first_file(stage):
     first = jobs_of(stage)[0]
     sample = stage.house.controller.newest_sample(first)
     assert (sample.sample_of, sample.batch) == (first.id, None)
+    stage.house.controller.cancel(sample.id, by=Actor(first.owner))
+    async with stage.showing():
+        await press(stage, BatchAct.SAMPLE)
+    assert stage.house.controller.newest_sample(first).id != sample.id
 
 
 async def finish_one(stage, job):

@@ -3,7 +3,9 @@ import dataclasses
 
 import pytest
 
+from bot.cards.asking import draw_held
 from bot.cards.callbacks import Act, JobPress, Place, TakePress
+from bot.cards.view import Snapshot
 from bot.settings import BotSettings
 from controller.records import TERMINAL, Role
 from controller.states import JobState, Reason
@@ -46,7 +48,7 @@ async def test_the_plan_names_the_cheapest_that_would_do_and_what_start_will_ask
     text = stage.card_of(job).text
     assert "До 0,10 $/ч ничего не подходит." in text
     assert "«Старт» спросит администратора." in text
-    assert "Отсеяно по причинам: цена 1." in text
+    assert "Отсеяно: цена 1." in text
 
 
 async def test_a_price_above_the_cap_asks_every_admin_who_is_told_what_it_costs(stage):
@@ -155,7 +157,7 @@ async def test_a_long_run_is_for_its_owner_to_agree_to(rented, bot_settings):
     async with stage.showing():
         job = await held(stage)
         assert stage.house.job(job).held_for is Reason.TOO_LONG
-        await stage.until(stage.shows(job, "дольше, чем разрешено одной попытке"))
+        await stage.until(stage.shows(job, "дольше, чем может идти одна попытка"))
         assert buttons(stage.card_of(job)) == ["Всё равно начать", "Изменить", "Отменить"]
         assert ask_of(stage, job) is None
         assert await press_data(stage, JobPress(act=Act.APPROVE, job=job.id).pack(), OTHER)
@@ -239,3 +241,51 @@ async def test_a_question_survives_a_restart_and_its_buttons_work(stage):
         await tap_on(stage, ask_of(stage, job), "Разрешить", ADMIN)
         await stage.until(lambda: "Разрешено: A" in ask_of(stage, job).text)
     assert stage.house.job(job).state is JobState.QUEUED
+
+
+async def test_a_yes_is_to_the_terms_that_were_shown_and_to_no_others(stage):
+    async with stage.showing():
+        job = await held(stage)
+        seen = find_button(await asked(stage, job), "Разрешить").callback_data
+        stage.house.controller.take_back(job.id, by=TERMINAL)
+        stage.house.provider.market = [make_offer(usd_per_hour=0.9)]
+        stage.house.clock.advance(1000)
+        await stage.tap(job)
+        assert "Цена за это время изменилась" in await press_data(stage, seen, ADMIN)
+        assert stage.house.job(job).state is JobState.HELD
+        await stage.until(lambda: "0,90 $/ч" in ask_of(stage, job).text)
+        await tap_on(stage, ask_of(stage, job), "Разрешить", ADMIN)
+    assert stage.house.job(job).approved_usd_per_hour == pytest.approx(0.9)
+
+
+async def test_without_any_admin_nobody_is_said_to_have_been_asked(rented, bot_settings):
+    rented.provider.market = [make_offer(usd_per_hour=0.2)]
+    stage = Stage(rented, dataclasses.replace(bot_settings, admins=frozenset()))
+    async with stage.showing():
+        job = await stage.plan()
+        await stage.until(stage.shows(job, "TELEGRAM_ADMINS"))
+        assert "спросит администратора" not in stage.card_of(job).text
+        await stage.tap(job)
+        await stage.until(stage.shows(job, "Ждёт подтверждения."))
+        text = stage.card_of(job).text
+        assert "TELEGRAM_ADMINS" in text and "уже спросили" not in text
+    # somebody is named, and is asked after the start that brings this
+    stage = Stage(rented, bot_settings)
+    async with stage.showing():
+        ask = await asked(stage, job)
+    assert buttons(ask) == ["Разрешить", "Отказать"]
+
+
+async def test_on_ones_own_computer_no_money_is_spoken_of(house, texts, bot_settings):
+    own = Stage(house, bot_settings)
+    for text in ("/users", "/spend", "/status", "/machines"):
+        await own.say(ADMIN, text=text)
+    assert not any("$" in (each.text or "") for each in own.session.sent)
+    assert own.session.named("sendPhoto") == []
+    job = dataclasses.replace(
+        await own.plan(), state=JobState.HELD, held_for=Reason.TOO_LONG,
+        held_data={"gpu": "desk", "usd_per_hour": 0.0, "usd": 0.0, "over": ["time"]},
+    )  # fmt: skip
+    drawn = draw_held(Snapshot(job=job, now=0.0), texts["ru"]).text.render()[0]
+    assert "Машина: desk" in drawn and "$" not in drawn
+    assert [texts[each].money(0.0004) for each in ("en", "ru")] == ["<$0.001", "<0,001 $"]

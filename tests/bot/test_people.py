@@ -7,7 +7,7 @@ from bot.handlers.people import _CHANGES
 from bot.roles import find_role
 from controller.records import Actor, Role
 from tests.bot.pages import labels, press, shown, tap
-from tests.bot.stage import ADMIN, OTHER, STRANGER, USER
+from tests.bot.stage import ADMIN, OTHER, STRANGER, USER, Stage
 
 BOSS = Actor(ADMIN, admin=True)
 THIRD = 900
@@ -15,6 +15,12 @@ THIRD = 900
 
 def role(stage, user):
     return find_role(stage.house.controller, stage.settings, user)
+
+
+@pytest.fixture
+def stage(rented, bot_settings):
+    """Where there is something to spend."""
+    return Stage(rented, bot_settings)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ async def test_trouble_with_a_quote_leaves_the_card_and_is_not_repeated_at_once(
     async with stage.showing():
         job = await stage.plan()
         await stage.until(lambda: asked)
-        await stage.until(stage.shows(job, "спрашиваю рынок"))
+        await stage.until(stage.shows(job, "уточняю цены"))
         for _ in range(5):
             stage.notifier.poke(job.id)
             await asyncio.sleep(0.01)
@@ -69,5 +69,5 @@ async def test_a_market_that_is_silent_is_said_to_be(rented, bot_settings):
     stage = Stage(rented, bot_settings)
     async with stage.showing():
         job = await stage.plan()
-        await stage.until(stage.shows(job, "Спросить рынок не удалось"))
+        await stage.until(stage.shows(job, "Узнать нынешние цены не удалось"))
         assert await tap_card(stage, job, "Старт") == "Поехали!"

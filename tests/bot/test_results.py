@@ -27,7 +27,7 @@ def public(house, bot_settings):
 async def test_a_result_has_its_short_link_what_it_cost_and_its_hash(public):
     job = await deliver(public)
     (sent,) = public.session.named("sendVideo")
-    assert buttons(sent) == ["Скачать", "Новая ссылка", "Ещё раз, иначе…"]
+    assert buttons(sent) == ["Скачать", "Новая ссылка", "Сделать иначе…"]
     assert find_button(sent, "Скачать").url.startswith("https://bot.example.com/d/")
     lines = sent.caption.split("\n")
     assert "Ссылка перестанет работать через 168 ч." in lines
@@ -40,7 +40,7 @@ async def test_a_result_has_its_short_link_what_it_cost_and_its_hash(public):
 async def test_without_a_web_address_there_is_nothing_to_download_by_a_button(stage):
     await deliver(stage)
     (sent,) = stage.session.named("sendVideo")
-    assert buttons(sent) == ["Ещё раз, иначе…"]
+    assert buttons(sent) == ["Сделать иначе…"]
     assert "Ссылка" not in sent.caption
 
 

@@ -60,7 +60,9 @@ async def test_one_tap_after_the_video_makes_a_sample_whose_progress_is_on_the_p
         assert "Отменить пробу" in buttons(stage.card_of(job))
         await finish(stage, sample)
         await stage.until(is_told(stage, sample))
-        await stage.until(stage.shows(job, "🧪 Проба готова: измерено 12,5 к/с."))
+        await stage.until(stage.shows(job, "🧪 Проба готова, скорость — 12,5 к/с."))
+        # and the quote is one by measurement, without another tap
+        await stage.until(stage.shows(job, "(по прошлым запускам)"))
     assert stage.house.job(job).state is JobState.DRAFT
     shown = buttons(stage.card_of(job))
     assert "Обработать всё" in shown and "Сначала проба" not in shown
@@ -78,7 +80,7 @@ async def test_a_sample_comes_with_picture_clip_speed_and_the_price_of_the_whole
     assert photo.reply_parameters.message_id == clip.reply_parameters.message_id == job.reply_to
     lines = clip.caption.split("\n")
     assert lines[0] == "🧪 Проба: clip.mp4 · ×2"
-    assert lines[1] == "Измерено: 12,5 к/с на RTX 3060"
+    assert lines[1] == "Скорость: 12,5 к/с на RTX 3060"
     assert lines[2].startswith("Всё видео: ")
     assert buttons(clip) == ["Обработать всё", "Изменить"]
     # the plan card and these two: nothing else was sent

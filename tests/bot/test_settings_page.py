@@ -20,7 +20,7 @@ async def test_a_setting_is_chosen_on_the_same_card_and_asks_a_new_quote(stage):
         await tap_card(stage, job, "Настройки")
         await stage.until(stage.shows(job, "⚙️ clip.mp4"))
         await tap_card(stage, job, "Размер: ×2")
-        await stage.until(stage.shows(job, "Каким станет размер"))
+        await stage.until(stage.shows(job, "Какого размера станет"))
         assert buttons(stage.card_of(job)) == [
             "✓ ×2", "×4", "720p", "1080p", "1440p", "4K", "‹ Назад",
         ]  # fmt: skip

@@ -209,8 +209,8 @@ def test_an_upload_page_goes_with_its_group_to_the_new_chat(house):
     house.store.uploads.add(
         Upload(
             id="u", code_hash="h", request_key="k", owner=7, chat=-5, reply_to=3, language="ru",
-            state=UploadState.OPEN, name="", bytes=0, part_bytes=0, key="", storage_id="",
-            job=None, error="", created_at=0.0, expires_at=1.0,
+            state=UploadState.OPEN, name="", bytes=0, modified=0, part_bytes=0, key="",
+            storage_id="", job=None, error="", created_at=0.0, expires_at=1.0,
         )
     )  # fmt: skip
     house.controller.move_chat(-5, -100)

@@ -25,6 +25,7 @@ def film(tmp_path):
     return make_clip(tmp_path / "film.mp4", count=72, audio=1, options={"g": "24", "crf": "18"})
 
 
+@pytest.mark.slow
 def test_a_sample_comes_first_and_the_whole_needs_no_second_fetch(
     tmp_path, mailbox, start, server, film
 ):
@@ -57,6 +58,7 @@ def test_a_sample_comes_first_and_the_whole_needs_no_second_fetch(
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_picture_is_there_while_the_work_goes_on(tmp_path, mailbox, start):
     long_clip = make_clip(
         tmp_path / "in.mp4", width=320, height=180, count=300, options={"preset": "ultrafast"}
@@ -78,6 +80,7 @@ def test_a_picture_is_there_while_the_work_goes_on(tmp_path, mailbox, start):
     assert mailbox.result("j1", 1).outcome is Outcome.CANCELLED
 
 
+@pytest.mark.slow
 def test_no_picture_never_costs_the_work(mailbox, start, server, clip):
     server.failures["PUT", "frame"] = [403] * 50
     runner = start()
@@ -141,3 +144,14 @@ def test_a_speed_leaves_the_warm_up_out(monkeypatch):
         now[0] += 5.0 if number == 0 else 0.1
         speed.note()
     assert speed.seconds_for(720) == pytest.approx(72.0)
+
+
+def test_the_few_frames_that_were_missing_tell_no_speed():
+    speed = Speed()
+    for _ in range(3):
+        speed.note()
+    assert speed.seconds_for(8) is not None
+    assert speed.seconds_for(10_000) is None
+    for _ in range(61):
+        speed.note()
+    assert speed.seconds_for(10_000) is not None

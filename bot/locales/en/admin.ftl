@@ -104,6 +104,7 @@ days =
         [one] { $count } day
        *[other] { $count } days
     }
+spend-free = Everything runs on this computer: nothing is rented, so there is nothing to pay.
 spend-title = 💸 Spending
 spend-days = Days are UTC.
 spend-today = Today: { $money }

@@ -12,6 +12,7 @@ size-kb = { $value } kB
 size-mb = { $value } MB
 size-gb = { $value } GB
 money = ${ $value }
+money-least = <${ $value }
 fps = { $value } fps
 percent = { $value }%
 frames =

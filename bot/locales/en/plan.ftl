@@ -153,13 +153,14 @@ meaning-container-mkv = holds any sound and subtitles
 
 held-body = ⏸ Waits for a yes.
 held-asked = An admin has been asked.
+no-admin = This needs an admin's yes, and there is no admin yet: whoever runs the bot names one in TELEGRAM_ADMINS.
 held-until = The question ends { $when }.
 held-time = Takes about { $time }
 held-most = At most { $money }
 hold-price = no machine under the price cap fits
 hold-job_budget = more than one job may cost
 hold-day_budget = more than may be spent today
-hold-user_budget = more than you may spend today
+hold-user_budget = more than is left of the personal budget for today
 hold-budget = more than is allowed
 hold-time = longer than one attempt may run
 no-offer-waits = 🕓 It waits in the queue until one gets cheaper.

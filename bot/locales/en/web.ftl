@@ -18,12 +18,14 @@ web-keep-open = Keep this page open. If the connection drops or the page is relo
 
 web-progress = { $done } of { $total } · { $percent }
 web-speed = { $speed }/s, about { $left } left
-web-sending = Sending…
 web-paused = Paused. What was sent is kept.
 web-waiting = No connection. Sending goes on by itself when it is back.
 web-looking = Everything has arrived. Looking at the file…
 web-resume = “{ $name }” is { $percent } sent. Choose the same file to go on.
 web-other = “{ $name }” is { $percent } sent. Drop it and send “{ $other }” instead?
+web-changed = “{ $name }” is { $percent } sent, but the file you chose was changed at another time. Is it the same one?
+web-same = The same, go on
+web-anew = Another one, send it anew
 web-not-video = “{ $name }” is not a video. Choose an mp4, mkv, mov, webm, avi or another video file.
 web-empty = “{ $name }” is empty. Choose another file.
 web-too-large = “{ $name }” is too large: up to { $limit } can be taken.

@@ -105,6 +105,7 @@ days =
         [few] { $count } дня
        *[many] { $count } дней
     }
+spend-free = Всё работает на этом компьютере: ничего не арендуется, платить не за что.
 spend-title = 💸 Расходы
 spend-days = Дни — по UTC.
 spend-today = Сегодня: { $money }

@@ -12,6 +12,7 @@ size-kb = { $value } кБ
 size-mb = { $value } МБ
 size-gb = { $value } ГБ
 money = { $value } $
+money-least = <{ $value } $
 fps = { $value } к/с
 percent = { $value } %
 frames =

@@ -14,12 +14,12 @@ failed-attempts =
     }
 cancelled-title = 🚫 Отменено: { $name }
 cancelled-expired = Карточка долго ждала, и я её закрыл. Чтобы начать заново, пришлите видео ещё раз.
-cancelled-declined = Администратор отказал. Чтобы выбрать другое, пришлите видео ещё раз.
+cancelled-declined = Администратор отказал. Чтобы выбрать другой вариант, пришлите видео ещё раз.
 cancelled-unstarted = Чтобы начать заново, пришлите видео ещё раз.
 
 button-open = Скачать
 button-renew = Новая ссылка
-button-again = Ещё раз, иначе…
+button-again = Сделать иначе…
 result-title = ✅ { $name }
 result-picture = { $size }, { $fps }
 result-length = { $time }, { $frames }
@@ -39,8 +39,8 @@ result-notes = Примечания:
 result-dropped = не перенесено: { $list }
 
 sample-title = 🧪 Проба: { $name } · { $what }
-sample-speed = Измерено: { $fps }
-sample-speed-on = Измерено: { $fps } на { $device }
+sample-speed = Скорость: { $fps }
+sample-speed-on = Скорость: { $fps } на { $device }
 sample-whole = Всё видео: { $quote }
-sample-waits = Машина ждёт вас; она освободится { $when }.
+sample-waits = Машина ждёт вашего решения; отпущу её { $when }.
 sample-failed = 🧪 Проба не получилась: { $name }

@@ -102,21 +102,23 @@ function findFault(file) {
   return "";
 }
 
-async function take(file, replace = false) {
+/** `choice`: what was answered to a question of ask(). */
+async function take(file, choice = {}) {
   const fault = findFault(file);
   if (fault) {
     tell(fault, { bad: true });
     return;
   }
   tell("");
+  show(); // nothing can be chosen meanwhile
   let state;
   try {
-    const { name, size, type } = file;
+    const { name, size, type, lastModified: modified } = file;
     const who = initData ? { init_data: initData } : {};
-    state = await server.open({ name, bytes: size, type, replace, ...who });
+    state = await server.open({ name, bytes: size, modified, type, ...choice, ...who });
   } catch (error) {
     if (error.code === "other_file") ask(error.data, file);
-    else fail(error, () => take(file, replace));
+    else fail(error, () => take(file, choice));
     return;
   }
   if (state.state === "receiving") await send(file, state);
@@ -125,13 +127,16 @@ async function take(file, replace = false) {
 
 /** Another file is half way on this page: which one is meant? */
 function ask(data, file) {
-  $("question").textContent = say("web-other", {
-    name: shorten(data.name), percent: showPercent(data.done / data.size),
-    other: shorten(file.name),
-  });
+  const half = { name: shorten(data.name), percent: showPercent(data.done / data.size) };
+  // a phone may not know when a file was changed, and tells the time of now
+  $("question").textContent = data.same
+    ? say("web-changed", half)
+    : say("web-other", { ...half, other: shorten(file.name) });
+  $("keep").textContent = say(data.same ? "web-same" : "web-keep");
+  $("replace").textContent = say(data.same ? "web-anew" : "web-replace");
   show("confirming");
-  $("replace").onclick = () => take(file, true);
-  $("keep").onclick = () => begin();
+  $("replace").onclick = () => take(file, { replace: true });
+  $("keep").onclick = () => (data.same ? take(file, { resume: true }) : begin());
 }
 
 // --- sending ---------------------------------------------------------------------------------
@@ -175,10 +180,15 @@ async function follow(state) {
   while (state.state === "looking") {
     tell(say("web-looking"));
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    state = await server.state().catch((error) => {
-      if (error instanceof Refusal && error.status < 500 && error.status !== 429) throw error;
-      return { state: "looking" };
-    });
+    try {
+      state = await server.state();
+    } catch (error) {
+      if (error instanceof Refusal && error.status < 500 && error.status !== 429) {
+        await hold(false);
+        fail(error, begin);
+        return;
+      }
+    }
   }
   await hold(false);
   greetState(state);
@@ -210,6 +220,7 @@ function fail(error, again) {
   else show("retry", "another");
   $("retry").onclick = () => {
     tell("");
+    show();
     again();
   };
   const text = error.code === "upload_gone" ? say("web-gone") : error.text;
@@ -234,7 +245,6 @@ function greetState(state) {
 }
 
 async function begin() {
-  $("file").value = "";
   let state;
   try {
     state = await server.state();
@@ -251,6 +261,7 @@ async function begin() {
 
 $("file").addEventListener("change", () => {
   const [file] = $("file").files;
+  $("file").value = ""; // the same one may be chosen again
   if (file) take(file);
 });
 $("pause").addEventListener("click", () => sender?.pause());

@@ -38,8 +38,8 @@ export class Server {
     return this.ask("POST", "open", body);
   }
 
-  parts(numbers) {
-    return this.ask("POST", "parts", { numbers });
+  parts(numbers, file) {
+    return this.ask("POST", "parts", { numbers, file });
   }
 
   complete() {
@@ -65,6 +65,8 @@ export class Sender {
     this.file = file;
     this.server = server;
     this.onChange = onChange;
+    // the server's name for it: another window may have begun another one
+    this.id = state.file;
     this.partBytes = state.part_bytes;
     this.count = Math.ceil(file.size / state.part_bytes);
     this.paused = false;
@@ -182,6 +184,7 @@ export class Sender {
       try {
         const state = await this.server.state();
         if (state.state !== "receiving") throw new Refusal(409, { code: "upload_incomplete" });
+        if (state.file !== this.id) throw new Refusal(409, { code: "other_file" });
         this.note(state.parts);
         this.urls.clear();
         this.waiting = false;
@@ -212,7 +215,7 @@ export class Sender {
     this.busy.set(number, part);
     let status;
     try {
-      status = await this.put(url || `${this.server.base}/parts/${number}`, number, part);
+      status = await this.put(url || `${this.server.base}/parts/${number}?file=${this.id}`, number, part);
     } catch (error) {
       if (url && error instanceof Lost) await this.doubt(part);
       throw error;
@@ -251,7 +254,7 @@ export class Sender {
     const numbers = [number, ...this.todo.filter((each) => each !== number)];
     let answer;
     try {
-      answer = await this.server.parts(numbers.slice(0, URLS_AT_ONCE));
+      answer = await this.server.parts(numbers.slice(0, URLS_AT_ONCE), this.id);
     } catch (error) {
       if (error instanceof Refusal && error.status === 410) throw error;
       throw new Lost();

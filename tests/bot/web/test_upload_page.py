@@ -101,6 +101,37 @@ async def test_a_pause_holds_and_a_reload_goes_on_with_the_same_file(
         assert pipe.sent < sent + 40 * MB - stored * (8 << 20) + 3 * (8 << 20)
 
 
+async def test_a_phone_that_does_not_know_when_a_file_was_changed_can_go_on(
+    site, browser, tmp_path
+):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(VIDEO + b" " * (9 << 20))
+    os.utime(path, (1000, 1000))
+    offered = site.offer()
+    await offered.open("film.mp4", path.stat().st_size, modified=2_000_000)
+    await offered.put(2, b" " * (path.stat().st_size - (8 << 20)))
+    page, complaints = await open_page(browser, f"{site.url}/u/{offered.code}")
+    seen = await watch_requests(page)
+    await page.set_input_files("#file", path)
+    await page.get_by_text("was changed at another time").wait_for()
+    await page.get_by_role("button", name="The same, go on").click()
+    await until(lambda: count_parts(site) == 2)
+    assert len(puts(seen)) == 1
+    assert [each for each in complaints if "409" not in each] == []
+
+
+async def test_a_page_that_is_shut_while_a_file_is_looked_at_says_so(
+    site, browser, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(site.house.controller.uploads, "complete", never)
+    monkeypatch.setattr("bot.web.uploads._LOOK_S", 0.05)
+    monkeypatch.setattr(site.house.controller.uploads, "is_looked_at", lambda upload: True)
+    page, _ = await open_page(browser, f"{site.url}/u/{site.offer().code}")
+    await page.get_by_text("Looking at the file").wait_for()
+    site.house.clock.advance(25 * 3600)
+    await page.get_by_text("not valid any more").wait_for()
+
+
 async def test_in_telegrams_colours_and_with_its_word_for_who_opened_it(site, browser, tmp_path):
     page, _ = await open_page(
         browser,

@@ -57,6 +57,16 @@ async def test_a_database_that_takes_nothing_is_told(site, pulse):
     site.house.store._db.run("PRAGMA query_only = OFF")
 
 
+async def test_health_is_looked_at_once_a_second_however_often_it_is_asked(
+    site, pulse, monkeypatch
+):
+    looks = []
+    monkeypatch.setattr(site.house.store.figures, "check_writable", lambda: looks.append(1))
+    answers = await asyncio.gather(*(site.ask("GET", "/healthz") for _ in range(50)))
+    assert {answer[0] for answer in answers} == {200}
+    assert len(looks) < 10
+
+
 async def test_figures_are_what_the_database_says(site, pulse):
     house = site.house
     await house.draft("a.mp4")
@@ -97,7 +107,7 @@ async def test_attempts_and_machines_are_counted(rented, bot_settings, texts, se
 @pytest.mark.parametrize(
     ("host", "status"),
     [("127.0.0.1:1", 200), ("localhost", 200), ("bot:8080", 200), ("[::1]", 200),
-     ("videos.example.org", 404), ("127.0.0.1.example.org", 404)],
+     ("videos.example.org", 404), ("127.0.0.1.example.org", 404), ("x:999999", 404)],
 )  # fmt: skip
 async def test_figures_are_not_for_the_outside(site, host, status):
     assert (await site.ask("GET", "/metrics", headers={"Host": host}))[0] == status

@@ -54,6 +54,13 @@ async def test_a_link_saves_under_the_name_of_the_object(storage, b2):
     assert "filename*=UTF-8''%D0%9C%D0%BE%D0%B9" in headers["Content-Disposition"]
 
 
+def test_a_name_cannot_end_the_line_of_a_header(storage):
+    url = storage.link("output/a.mp4", name="a\r\nX: y\t.mp4")
+    told = parse_qs(urlsplit(url).query)["response-content-disposition"][0]
+    assert told.isprintable()
+    assert 'filename="a__X: y_.mp4"' in told
+
+
 async def test_signing_by_thousands_leaves_the_loop_alone(storage, monkeypatch):
     monkeypatch.setattr(s3, "_PARTS", 10_000)
     gaps = []
