@@ -24,9 +24,7 @@ class Loop(Protocol):
 class Supervisor:
     """Ticks every loop at its own interval, sooner when it is woken."""
 
-    def __init__(
-        self, loops: dict[str, tuple[Loop, float]], vitals: Vitals | None = None
-    ) -> None:
+    def __init__(self, loops: dict[str, tuple[Loop, float]], vitals: Vitals | None = None) -> None:
         self._loops = loops
         self._vitals = vitals or Vitals()
         self._bells = {name: asyncio.Event() for name in loops}
