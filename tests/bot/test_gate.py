@@ -269,9 +269,11 @@ def test_callback_data_is_short_and_forgeries_do_not_parse():
     packed = JobPress(act=Act.RETRY, job="Z" * 26).pack()
     assert len(packed.encode()) <= 64
     for forged in (
-        "j:start:1:card",
-        "j:fly:" + "Z" * 26 + ":card",
-        "j:start:" + "я" * 26 + ":card",
+        "j:start:1:card:",
+        "j:fly:" + "Z" * 26 + ":card:",
+        "j:start:" + "я" * 26 + ":card:",
+        "j:yes:" + "Z" * 26 + ":card:-1",
+        "j:start:" + "Z" * 26 + ":card",
     ):
-        with pytest.raises(ValueError):
+        with pytest.raises((ValueError, TypeError)):
             JobPress.unpack(forged)

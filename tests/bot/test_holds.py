@@ -212,7 +212,11 @@ async def test_without_another_admin_there_is_nobody_to_ask(rented):
     stage = Stage(rented, BotSettings(token=TOKEN, users=frozenset({USER})))
     async with stage.showing():
         job = await waiting(stage)
-        assert await tap_card(stage, job, "Спросить") == "Других администраторов нет."
+        await stage.until(stage.shows(job, "назначает его в TELEGRAM_ADMINS"))
+        assert not any("Спросить" in each for each in buttons(stage.card_of(job)))
+        # a button of before, when there was one
+        ask = JobPress(act=Act.ASK_ADMIN, job=job.id).pack()
+        assert "TELEGRAM_ADMINS" in await press_data(stage, ask, USER)
 
 
 async def test_an_admins_own_job_takes_the_price_on_its_card(stage):

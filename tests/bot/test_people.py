@@ -40,9 +40,16 @@ async def open_person(stage, user):
 async def test_the_list_has_everybody_admins_first(stage, people):
     await stage.say(ADMIN, text="/users", language="en")
     assert shown(stage).text.split("\n") == [
-        "👥 People: 4", "⭐ A · 1", "👤 A · 7", "👤 A · 8", "👤 A · 900",
+        "👥 People: 4", "⭐ A · 1 · today $0.00", "👤 A · 7 · today $0.00",
+        "👤 A · 8 · today $0.00", "👤 A · 900 · today $0.00",
     ]  # fmt: skip
     assert labels(stage)[-3:] == ["➕ Invite", "➕ Invite an admin", "Revoke invitations"]
+
+
+async def test_nothing_is_said_of_money_where_nothing_is_paid(house, bot_settings):
+    stage = Stage(house, bot_settings)
+    await stage.say(ADMIN, text="/users", language="en")
+    assert shown(stage).text.split("\n")[1:] == ["⭐ A · 1", "👤 7 · 7", "👤 8 · 8"]
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,7 @@ def test_wrong_settings_are_all_told_in_one_go(tmp_path):
     assert "NOXFVR_IDLE_S" in done.stderr
 
 
+@pytest.mark.slow
 def test_one_bad_file_does_not_stop_the_others(tmp_path):
     folder = tmp_path / "videos"
     folder.mkdir()

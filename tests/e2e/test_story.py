@@ -56,6 +56,7 @@ async def test_a_video_comes_back_twice_as_large_and_twice_as_smooth(story, chat
     await story.wait_for_no_runner()
 
 
+@pytest.mark.slow
 async def test_a_path_in_storage_is_processed_and_stays(story, chat):
     key = story.settings.storage_dir / "input" / "c1" / "клип.mp4"
     key.parent.mkdir(parents=True)
@@ -88,6 +89,7 @@ async def test_a_job_is_cancelled_from_its_card(story, chat):
     await story.wait_for_no_runner()
 
 
+@pytest.mark.slow
 async def test_a_second_process_is_a_client_of_the_first(story, chat):
     await chat.send_video(SAMPLE)
     await story.wait_for_job(lambda job, _: True)

@@ -129,6 +129,7 @@ def test_an_interrupt_cancels_and_gives_the_machine_back(tmp_path):
     assert "cancelled" in status.stdout
 
 
+@pytest.mark.slow
 def test_a_job_that_ended_is_run_once_more_by_its_short_id(clip, tmp_path):
     data_dir = tmp_path / "data"
     (tmp_path / "broken.pth").write_bytes(b"no network")
