@@ -17,8 +17,9 @@ from bot.cards.presets import Preset, apply_preset
 from bot.defaults import find_task, save_task
 from bot.desk import Desk
 from bot.feed.albums import count_waiting, find_burst
-from bot.feed.intake import Upload, check_size, find_upload, make_fetch
+from bot.feed.intake import Upload, check_size, find_command, find_upload, make_fetch
 from bot.handlers.errors import answer_press
+from bot.handlers.submit import COMMANDS
 from bot.handlers.taking import fit_draft, make_key, react
 from bot.screen.notifier import Notifier
 from controller.errors import TooLate
@@ -92,7 +93,10 @@ async def take_part(message: Message, upload: Upload, burst: str, bot: Bot, desk
         reply_to=message.message_id, batch=batch.id,
     )  # fmt: skip
 
-    task = find_task(desk.controller, desk.actor.user)
+    usual = find_task(desk.controller, desk.actor.user)
+    command = find_command(message.caption or "")
+    told = apply_preset(COMMANDS[command], usual) if command else None
+    task = told or _find_common_task(batch, desk) or usual
 
     async def accept_one(request: Request, name: str) -> Job:
         check_size(upload, desk.settings)
@@ -103,12 +107,29 @@ async def take_part(message: Message, upload: Upload, burst: str, bot: Bot, desk
         return fit_draft(job, desk)
 
     await batches.take(batch, part, upload.name, accept_one)
+    if told is not None and message.media_group_id is not None:
+        # the caption of one is that of the album
+        _plan_alike(batch, told, desk)
     notifier.poke(f"batch:{batch.id}")
     if not count_waiting(message, desk.controller):
         await asyncio.sleep(SILENCE_S)
     if not count_waiting(message, desk.controller):
         batches.finish(batch.id)
         notifier.poke(f"batch:{batch.id}")
+
+
+def _find_common_task(batch: Batch, desk: Desk) -> Task | None:
+    """What the files of an album that are in already are planned for."""
+    if ":album:" not in batch.request_key:
+        return None
+    return next((job.task for job in desk.controller.batches.jobs(batch.id)), None)
+
+
+def _plan_alike(batch: Batch, task: Task, desk: Desk) -> None:
+    """For the files that were in before the one with the caption."""
+    for job in desk.controller.batches.jobs(batch.id):
+        if job.state is JobState.DRAFT:
+            fit_draft(desk.controller.set_task(job.id, by=desk.actor, task=task), desk)
 
 
 async def press(query: CallbackQuery, callback_data: BatchPress, desk: Desk) -> None:

@@ -259,6 +259,25 @@ async def test_an_album_is_one_card_and_one_turn(stage):
     assert answered == {job.reply_to for job in jobs_of(stage)}
 
 
+@pytest.mark.parametrize("at", [0, 2])
+async def test_a_command_in_the_caption_of_an_album_is_for_all_of_it(stage, at):
+    updates = album(stage, "a.mp4", "b.mp4", "c.mp4")
+    updates[at]["message"]["caption"] = "/x4"
+    deliver(stage, *updates)
+    async with handling(stage):
+        await stage.until(shows(stage, "3 файла", "c.mp4"))
+        await stage.until(lambda: {job.task.scale for job in jobs_of(stage)} == {4})
+
+
+async def test_a_command_in_the_caption_of_one_of_several_files_is_for_that_one(stage):
+    updates = album(stage, "a.mp4", "b.mp4", group=None)
+    updates[1]["message"]["caption"] = "/x4"
+    deliver(stage, *updates)
+    async with handling(stage):
+        await stage.until(shows(stage, "2 файла", "b.mp4"))
+    assert {job.source_name: job.task.scale for job in jobs_of(stage)} == {"a.mp4": 2, "b.mp4": 4}
+
+
 async def test_an_album_comes_in_beside_updates_of_no_known_shape(stage):
     # nobody has put them aside yet
     for number, odd in enumerate((5, [], {"chat": 1})):
