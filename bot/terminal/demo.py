@@ -103,7 +103,8 @@ async def _converse(person: Person, video: Path) -> Message:
 
 def _result(messages: list[Message], sent: Message) -> Message | None:
     for message in messages:
-        if message.from_bot and message.media and message.reply_to_id == sent.id:
+        # the card is an answer as well, and a photo once there is something to see
+        if message.media in ("video", "document") and message.reply_to_id == sent.id:
             return message
         if message.from_bot and message.id > sent.id and "❌" in message.text:
             raise DemoError(f"the bot gave up: {message.text}")
