@@ -2,13 +2,14 @@
 
 A lane is a chat, or the intake of a chat, of files and of storage paths: that takes long, and
 buttons and commands of the same chat must not wait for it. What fails for a reason of the network
-is tried on; what crashes a handler, or the process, three times is given up. A stop and an outage
-use up no try.
+is tried on; what crashes its handler three times is given up, and so is what ten deaths of the
+process have interrupted: few, and it may have been its victim. A stop and an outage use up no try.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections import deque
@@ -28,13 +29,29 @@ from pydantic import ValidationError
 
 from bot.feed.intake import find_command, find_stored_path, find_upload
 from bot.feed.poller import Backoff
+from controller.errors import DatabaseFull, NotStored, StorageError, TooLarge
+from controller.log_ids import note_ids
 from controller.records import Update as StoredUpdate
 from controller.service import Controller
 
 log = logging.getLogger(__name__)
 
 Lane = tuple[int, str]
+#: What says nothing about the update that was being handled.
+OUTAGES = (
+    TelegramNetworkError,
+    TelegramServerError,
+    TelegramRetryAfter,
+    ClientDecodeError,
+    StorageError,
+)
+#: Kinds of these that another try does not end.
+_LASTING = (TelegramEntityTooLarge, NotStored, TooLarge)
 GiveUp = Callable[[Update], Awaitable[None]]
+
+
+class CrashError(Exception):
+    """A handler failed, for no reason of the network; its cause is why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +59,9 @@ class Limits:
     """How many at a time, how often, how long."""
 
     tries: int = 3
+    """Crashes of its handler after which an update is given up."""
+    deaths: int = 10
+    """The same for deaths of the process: a kill from outside meets whatever is at work."""
     handlers: int = 16
     files: int = 4
     """Lanes that may fetch files at the same time."""
@@ -125,7 +145,8 @@ class Inbox:
         except ValidationError as error:
             where = ", ".join(".".join(map(str, each["loc"])) for each in error.errors()[:3])
             log.exception("update %s cannot be read: %s", stored.id, where, exc_info=False)
-            self._controller.inbox_done(stored.id)
+            with contextlib.suppress(DatabaseFull):  # else it is put aside another time
+                self._controller.inbox_done(stored.id)
             return None
 
     def _start_worker(self, lane: Lane) -> None:
@@ -140,6 +161,7 @@ class Inbox:
             self.wake()
 
     async def _work(self, lane: Lane) -> None:
+        note_ids(chat=lane[0])
         queue = self._lanes[lane]
         while queue and not self._stopping.is_set():
             stored, update = queue[0]
@@ -155,62 +177,77 @@ class Inbox:
         self, stored: StoredUpdate, update: Update, slots: asyncio.Semaphore
     ) -> bool:
         """Try until handled or given up; False if the program stops first."""
-        try:
-            return await self._try(stored, update, slots)
-        except asyncio.CancelledError:
-            self._controller.inbox_untry(stored.id)
-            raise
-
-    async def _try(self, stored: StoredUpdate, update: Update, slots: asyncio.Semaphore) -> bool:
-        tries = self._controller.inbox_try(stored.id)
-        while tries <= self._limits.tries:
+        crashes = 0
+        while crashes + stored.tries < self._limits.deaths:
             try:
                 if not await self._feed(update, slots):
                     return False
                 break
-            except Exception:
-                log.exception("update %s crashed its handler, try %s", stored.id, tries)
-            if tries == self._limits.tries:
+            except CrashError as crash:
+                crashes += 1
+                words = "update %s crashed its handler, try %s"
+                log.error(words, stored.id, crashes, exc_info=crash.__cause__)
+            if crashes == self._limits.tries:
                 await self._give_up(update)
                 break
-            if not await self._pause(self._limits.retry_s * 2 ** (tries - 1)):
+            if not await self._pause(self._limits.retry_s * 2 ** (crashes - 1)):
                 return False
-            tries = self._controller.inbox_try(stored.id)
         else:
-            log.error("update %s ended the process %s times: given up", stored.id, tries - 1)
+            log.error("update %s ended the process %s times: given up", stored.id, stored.tries)
             await self._give_up(update)
-        self._controller.inbox_done(stored.id)
-        return True
+        return await self._note_done(stored.id)
+
+    async def _note_done(self, update_id: int) -> bool:
+        """As soon as that can be written down; False if the program stops first."""
+        failures = 0
+        while True:
+            try:
+                self._controller.inbox_done(update_id)
+                return True
+            except DatabaseFull as error:
+                failures += 1
+                log.warning("that update %s is handled is not noted yet: %s", update_id, error)
+            if not await self._pause(self._limits.backoff.wait_s(failures)):
+                return False
 
     async def _feed(self, update: Update, slots: asyncio.Semaphore) -> bool:
-        """One try, through outages; False, and the try given back, if the program stops first."""
+        """One try, through outages; False if the program stops first."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._limits.outage_s
         failures = 0
         while True:
             try:
                 async with slots:
-                    await self._dispatcher.feed_update(self._bot, update)
+                    await self._feed_once(update)
                 return True
-            except TelegramEntityTooLarge:
-                raise
-            except (
-                TelegramNetworkError,
-                TelegramServerError,
-                TelegramRetryAfter,
-                ClientDecodeError,
-            ) as error:
+            except OUTAGES as error:
                 if loop.time() > until:
-                    raise
+                    raise CrashError from error
                 failures += 1
                 log.warning("update %s has to wait: %s", update.update_id, error)
                 wait_s = self._limits.backoff.wait_s(failures)
                 if isinstance(error, TelegramRetryAfter):
                     wait_s = error.retry_after
-            self._controller.inbox_untry(update.update_id)
+            except DatabaseFull as error:
+                failures += 1
+                log.warning("update %s has to wait: %s", update.update_id, error)
+                wait_s = self._limits.backoff.wait_s(failures)
             if not await self._pause(wait_s):
                 return False
-            self._controller.inbox_try(update.update_id)
+
+    async def _feed_once(self, update: Update) -> None:
+        """Counted before it begins, so that a death in the middle is known at the next start."""
+        self._controller.inbox_try(update.update_id)
+        try:
+            await self._dispatcher.feed_update(self._bot, update)
+        except _LASTING as error:
+            raise CrashError from error
+        except (asyncio.CancelledError, DatabaseFull, *OUTAGES):
+            with contextlib.suppress(DatabaseFull):
+                self._controller.inbox_untry(update.update_id)
+            raise
+        except Exception as error:
+            raise CrashError from error
 
     async def _pause(self, seconds: float) -> bool:
         """Wait; False if the program stops meanwhile."""

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 LOCAL_NAMES = frozenset({HOST, "localhost"})
+OWN_SITES = frozenset({"none", "same-origin"})
 DEFAULT_TOKEN = "1000001:sandbox-token-that-opens-nothing"  # noqa: S105 - of this server only
 TOKEN = re.compile(r"\d+:[\w-]+")
 BOT_USERNAME = "noxfvr_sandbox_bot"
@@ -162,7 +163,7 @@ class Sandbox:
             result = await call_method(self._api, self._limiter, method, params)
         except ApiError as refused:
             error = refused
-        except _DroppedError:
+        except (_DroppedError, ConnectionError):  # the bot died in the middle of its call
             return _drop(request)
         except Exception:
             log.exception("%s failed", method)
@@ -226,10 +227,14 @@ class _DroppedError(Exception):
 
 @web.middleware
 async def _local_only(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Refuse pages of other sites: a foreign Host (DNS rebinding) or a foreign Origin."""
+    """Refuse pages of other sites: a foreign Host (DNS rebinding), a foreign Origin, or what they
+    load without one, as pictures are (Fetch Metadata). A link to the page itself may be followed.
+    """
     host = urlsplit(f"//{request.host}").hostname
     origin = request.headers.get("Origin")
     if host not in LOCAL_NAMES or (origin is not None and urlsplit(origin).netloc != request.host):
+        raise web.HTTPForbidden
+    if request.path != "/" and request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES:
         raise web.HTTPForbidden
     response: web.StreamResponse = await handler(request)
     return response

@@ -11,6 +11,7 @@ from bot.feed.inbox import Inbox, Limits, find_lane
 from bot.feed.poller import Backoff, Poller
 from bot.handlers.errors import tell_crash
 from bot.texts import Texts
+from controller.errors import NotStored, StorageError
 from tests.bot.stage import OTHER, STRANGER, USER, make_video
 
 QUICK = Limits(
@@ -168,16 +169,35 @@ async def test_a_crash_during_intake_is_told_on_the_card(stage, monkeypatch):
     assert shown.text.startswith("Что-то пошло не так")
 
 
-async def test_an_update_that_killed_the_process_three_times_is_not_tried_again(stage, handled):
+@pytest.mark.parametrize(("deaths", "is_handled"), [(9, True), (10, False)])
+async def test_only_an_update_that_met_ten_deaths_of_the_process_is_given_up(
+    stage, handled, deaths, is_handled
+):
     raw = stage.message(text="a")
     store(stage, raw)
-    for _ in range(3):
+    for _ in range(deaths):
         stage.house.controller.inbox_try(raw["update_id"])
     stage.house.restart()
     async with running(make_inbox(stage)):
         await stage.until(is_empty(stage))
-    assert handled == []
-    assert len(stage.session.sent) == 1
+    assert bool(handled) == is_handled
+    assert bool(stage.session.sent) != is_handled
+
+
+async def test_a_death_counts_only_for_what_was_being_handled(stage, handled):
+    """An update that waits for its turn while kills come is nobody's suspect."""
+    began, never = asyncio.Event(), asyncio.Event()
+
+    async def hook(update):
+        began.set()
+        await never.wait()
+
+    handled.hook = hook
+    store(stage, *(stage.message(user, text="a") for user in range(100, 103)))
+    async with running(make_inbox(stage, Limits(handlers=1, drain_s=0))):
+        await began.wait()
+        tries = [each.tries for each in stage.house.controller.inbox_pending()]
+    assert sorted(tries) == [0, 0, 1]
 
 
 async def test_a_crash_of_a_strangers_update_is_told_to_nobody(stage, handled):
@@ -196,6 +216,7 @@ async def test_a_crash_of_a_strangers_update_is_told_to_nobody(stage, handled):
     [
         TelegramNetworkError(method=None, message="reset"),
         TelegramRetryAfter(method=None, message="Too Many Requests", retry_after=0.01),
+        StorageError("input/uploads/a.mp4: SlowDown"),
     ],
 )
 async def test_outages_do_not_count_as_crashes(stage, handled, fault):
@@ -209,6 +230,17 @@ async def test_outages_do_not_count_as_crashes(stage, handled, fault):
         await stage.until(is_empty(stage))
     assert len(handled) == 8
     assert stage.session.sent == []
+
+
+async def test_what_is_not_in_storage_is_no_outage_of_storage(stage, handled):
+    async def hook(update):
+        raise NotStored("output/gone.mp4")
+
+    handled.hook = hook
+    store(stage, stage.message(text="a"))
+    async with running(make_inbox(stage)):
+        await stage.until(is_empty(stage))
+    assert len(handled) == 3
 
 
 async def test_an_unreadable_update_is_put_aside(stage, caplog):

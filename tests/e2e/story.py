@@ -53,16 +53,20 @@ class Story:
         self._sandbox._transport.close()
 
     async def start_bot(self) -> None:
-        env = {
-            **os.environ, "TELEGRAM_BOT_TOKEN": DEFAULT_TOKEN, "TELEGRAM_API_URL": self._url,
-            "TELEGRAM_ADMINS": str(ADMIN), "NOXFVR_DATA_DIR": str(self.settings.data_dir),
-            "NOXFVR_POLL_S": "0.2", "NOXFVR_IDLE_S": "3", **self._env,
-        }  # fmt: skip
         log = (self.home / "bot.log").open("ab")
+        env = self.bot_env()
         self._bot = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", "bot", env=env, stdout=log, stderr=log, cwd=ROOT
         )
         log.close()
+
+    def bot_env(self) -> dict[str, str]:
+        """What ``noxfvr bot`` is told here."""
+        return {
+            **os.environ, "TELEGRAM_BOT_TOKEN": DEFAULT_TOKEN, "TELEGRAM_API_URL": self._url,
+            "TELEGRAM_ADMINS": str(ADMIN), "NOXFVR_DATA_DIR": str(self.settings.data_dir),
+            "NOXFVR_POLL_S": "0.2", "NOXFVR_IDLE_S": "3", **self._env,
+        }  # fmt: skip
 
     async def stop_bot(self) -> None:
         if self._bot.returncode is None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from aiogram.types import (
     WebAppInfo,
 )
 
-from bot.sandbox import Driver, Person, RefusedError, Rules, Sandbox
+from bot.sandbox import DEFAULT_TOKEN, Driver, Person, RefusedError, Rules, Sandbox
 
 from .conftest import MP4, connect, png
 
@@ -378,3 +379,24 @@ async def test_every_refusal_is_in_the_log_of_calls(bot: Bot, driver: Driver, an
         ("sendMessage", 404, "Bad Request: chat not found"),
         ("editMessageMedia", ann.id, "Bad Request: IMAGE_PROCESS_FAILED"),
     ]
+
+
+async def test_a_bot_that_dies_in_the_middle_of_an_upload_is_no_failure_of_the_server(
+    sandbox: Sandbox, driver: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = sandbox.base_url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        f"POST /bot{DEFAULT_TOKEN}/sendPhoto HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9000\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="chat_id"\r\n\r\n7'.encode()
+    )
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.transport.abort()
+    for _ in range(100):
+        if await driver.calls("sendPhoto"):
+            break
+        await asyncio.sleep(0.02)
+    assert len(await driver.calls("sendPhoto")) == 1
+    assert "failed" not in caplog.text
