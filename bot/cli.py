@@ -20,6 +20,12 @@ from typing import Any, NoReturn, TypeVar
 import click
 from ulid import ULID
 
+from bot.terminal.backups import (
+    ask_to_restore,
+    find_backup,
+    show_backups,
+    tell_restoration,
+)
 from bot.terminal.batch import Batch
 from bot.terminal.commands import (
     Order,
@@ -45,6 +51,7 @@ from controller.settings import (
     read_environment,
 )
 from controller.wiring import configure_logging, open_controller
+from controller.wiring import restore as restore_backup
 from remote_runner import __version__
 from remote_runner.protocol import (
     CODECS,
@@ -69,18 +76,25 @@ def main() -> None:
 
 
 @main.command()
-def bot() -> None:
+@click.option(
+    "--keep-deployment",
+    is_flag=True,
+    help="Keep the name though the data directory is a copy; the original runs nowhere any more.",
+)
+def bot(keep_deployment: bool) -> None:
     """Run the Telegram bot with its controller."""
     from bot.dispatcher import run_bot  # noqa: PLC0415 - the other commands start quicker without
     from bot.settings import load_bot_settings  # noqa: PLC0415
 
-    env = read_environment()
+    env = _or_usage(read_environment)
     settings = _settings(env)
     bot_settings = _or_usage(lambda: load_bot_settings(env))
     configure_logging(settings)
 
     async def serve() -> None:
-        async with open_controller(settings, must_own=True) as controller:
+        async with open_controller(
+            settings, must_own=True, keep_deployment=keep_deployment
+        ) as controller:
             await run_bot(controller, bot_settings)
 
     _run(_until_signalled(serve()))
@@ -215,7 +229,7 @@ def reap(dry_run: bool, deployment: str | None) -> None:
     Of the deployment of the data directory, or of the one that is named; with neither, only
     machines that should have ended themselves ten minutes ago. Needs VAST_API_KEY alone.
     """
-    env = read_environment()
+    env = _or_usage(read_environment)
     settings = _or_usage(lambda: load_provider_settings(env))
     if deployment is not None and not re.fullmatch("[a-z0-9]{8}", deployment):
         raise UsageError(f"{deployment}: a deployment is 8 lower-case letters and digits")
@@ -224,12 +238,42 @@ def reap(dry_run: bool, deployment: str | None) -> None:
 
 
 @main.command()
+@click.argument("backup", required=False)
+@click.option("--list", "only_list", is_flag=True, help="Show the backups; so does no BACKUP.")
+@click.option(
+    "--keep-deployment",
+    is_flag=True,
+    help="Keep the name; the controller that the backup is of runs nowhere any more.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before the database is replaced.")
+def restore(backup: str | None, only_list: bool, keep_deployment: bool, yes: bool) -> None:
+    """Put a backup in the place of the database, which stays beside it.
+
+    BACKUP is a name from the list, or a file. The restored database gets a deployment name of its
+    own, and machines of the old one are none of its own.
+    """
+    settings = _settings()
+    configure_logging(settings, level=logging.ERROR)
+    if backup is None or only_list:
+        show_backups(settings)
+        return
+    path = find_backup(settings, backup)
+    if not yes:
+        ask_to_restore(settings, path)
+    try:
+        restored = restore_backup(settings, path, keep_deployment=keep_deployment)
+    except ControllerError as error:
+        _fail(error)
+    tell_restoration(settings, restored)
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool) -> None:
     """Check keys, limits and programs; exit 1 if anything would fail."""
     from bot.terminal.doctor import examine  # noqa: PLC0415 - imports aiogram
 
-    findings = _run(examine(read_environment()))
+    findings = _run(examine(_or_usage(read_environment)))
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(each) for each in findings], indent=2))
     else:

@@ -190,6 +190,14 @@ class DatabaseError(ControllerError):
     """The database cannot be used as it is."""
 
 
+class DatabaseFull(DatabaseError):
+    """Nothing can be written to the database now; what is there is whole, and may be read."""
+
+
+class DatabaseDamaged(DatabaseError):
+    """The database's file is not whole: nothing more may be done with it."""
+
+
 class ForeignDatabase(DatabaseError):
     """The database holds the chats of another bot."""
 

@@ -341,3 +341,46 @@ def m010_batch_intake(db: Database) -> None:
 def m011_upload_times(db: Database) -> None:
     """When the file of an upload page was changed last, in milliseconds; 0: not known."""
     db.execute("ALTER TABLE uploads ADD COLUMN modified INTEGER NOT NULL DEFAULT 0")
+
+
+@migrations()
+def m012_disowned_machines(db: Database) -> None:
+    """Machines that a restored database knows of and that bear another deployment's name.
+
+    They end in this ledger without a proof that they are gone. A rule of a table can be changed in
+    its text alone (https://sqlite.org/lang_altertable.html, section 7).
+    """
+    db.execute("ALTER TABLE machines ADD COLUMN disowned_at REAL")
+    proof = "CHECK (state != 'gone' OR (destroyed_at IS NOT NULL AND absences >= 2))"
+    ruled = proof.replace("state != 'gone'", "state != 'gone' OR disowned_at IS NOT NULL")
+    version = db.execute("PRAGMA schema_version").fetchone()[0]
+    db.execute("PRAGMA writable_schema = ON")
+    changed = db.execute(
+        """UPDATE sqlite_schema SET sql = replace(sql, :proof, :ruled)
+           WHERE name = 'machines' AND instr(sql, :proof) > 0""",
+        {"proof": proof, "ruled": ruled},
+    ).rowcount
+    db.execute(f"PRAGMA schema_version = {version + 1}")
+    db.execute("PRAGMA writable_schema = RESET")
+    if changed != 1:
+        raise RuntimeError("the rule of gone machines is not where it should be")
+
+
+@migrations()
+def m013_alarms(db: Database) -> None:
+    """What was wrong, and when people were rung for it; and what one look at all of that needs."""
+    db.execute(
+        """CREATE TABLE alarms (
+            kind TEXT PRIMARY KEY,
+            severity TEXT NOT NULL,
+            since REAL NOT NULL,
+            figures TEXT NOT NULL,
+            opened_at REAL NOT NULL,
+            worse_at REAL NOT NULL,
+            rung_at REAL NOT NULL,
+            rung_severity TEXT NOT NULL,
+            ended_at REAL
+        )"""
+    )
+    db.execute("CREATE INDEX attempts_by_machine ON attempts (machine)")
+    db.execute("CREATE INDEX attempts_by_end ON attempts (ended_at)")

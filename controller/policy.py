@@ -81,6 +81,9 @@ _MACHINE_TROUBLE = frozenset(
     }
 )
 
+#: Ends of attempts that are not counted: nothing speaks against the job or its machine.
+_NOBODYS_FAULT = frozenset({Reason.RENT_FAILED, Reason.RESTORED})
+
 #: Source pixels a second on two processor cores, measured with the shipped models at 320×180;
 #: used until this machine has figures of its own.
 _FORMULA = {Mode.UPSCALE: 450_000.0, Mode.INTERP: 2_000_000.0, Mode.BOTH: 260_000.0}
@@ -226,7 +229,7 @@ def should_retry(job: Job, ended: Sequence[Attempt], reason: AnyReason) -> bool:
     """Whether another attempt may do better; ``ended`` are those before the one that failed."""
     if reason is Reason.RENT_FAILED:
         return True  # nothing ran and nothing was paid: the deadline of the queue is the bound
-    ran = [attempt for attempt in ended if attempt.reason is not Reason.RENT_FAILED]
+    ran = [attempt for attempt in ended if attempt.reason not in _NOBODYS_FAULT]
     if reason not in RETRYABLE or len(ran) + 1 >= MAX_ATTEMPTS:
         return False
     alike = bool(ran) and ran[-1].reason == reason

@@ -250,6 +250,8 @@ class Machine(_Record):
     """When a destroy call was answered with "gone"."""
     gone_at: float | None
     orders_sequence: int
+    disowned_at: float | None = None
+    """When it was given up to another deployment, whose name it bears; nothing proves it gone."""
 
     @classmethod
     def _read(cls, name: str, value: Any) -> Any:

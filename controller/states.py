@@ -77,6 +77,7 @@ class Reason(StrEnum):
     NO_FRAMES = "no_frames"  #: alive, and not one frame finished
     STOPPED = "stopped"  #: stopped from outside: outbid, no credit, taken back
     MACHINE_GONE = "machine_gone"  #: the machine or its runner ended unasked
+    RESTORED = "restored"  #: a restored database gave its machine up to another deployment
     RENT_FAILED = "rent_failed"  #: no machine could be had
     NO_OFFER = "no_offer"  #: nothing to rent fits
     NO_CREDIT = "no_credit"  #: the rental account is empty
@@ -154,6 +155,7 @@ RETRYABLE: frozenset[AnyReason] = frozenset(
         Reason.STOPPED,
         Reason.MACHINE_GONE,
         Reason.BAD_RESULT,
+        Reason.RESTORED,
         Reason.RENT_FAILED,
         *(each for each in RunnerReason if not each.is_input_fault),
     }

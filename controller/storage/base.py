@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from controller.errors import TooLarge
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -18,6 +20,12 @@ class Entry:
     modified_at: float
     etag: str = ""
     """Changes with the content; empty where the storage has none."""
+
+
+def require_size(entry: Entry, limit: int | None) -> None:
+    """:class:`TooLarge` for more bytes than that; none is no limit."""
+    if limit is not None and entry.bytes > limit:
+        raise TooLarge(f"{entry.key} has {entry.bytes} bytes, {limit} are allowed")
 
 
 class Storage(Protocol):
@@ -55,8 +63,13 @@ class Storage(Protocol):
     async def sha256(self, key: str) -> str | None:
         """Computed by us where that is cheap, else None."""
 
-    def local_file(self, key: str) -> AbstractAsyncContextManager[Path]:
-        """A readable file with the object's content while the context is open."""
+    def local_file(
+        self, key: str, *, limit: int | None = None
+    ) -> AbstractAsyncContextManager[Path]:
+        """A readable file with the object's content while the context is open.
+
+        :class:`~controller.errors.TooLarge` for more than ``limit`` bytes, before one is fetched.
+        """
 
     async def require_space(self, bytes_needed: int) -> None:
         """:class:`~controller.errors.StorageFull` where that much certainly does not fit."""

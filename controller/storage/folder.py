@@ -14,7 +14,7 @@ from pathlib import Path
 from ulid import ULID
 
 from controller.errors import BadPath, NotStored, StorageError, StorageFull, TooLarge
-from controller.storage.base import Entry
+from controller.storage.base import Entry, require_size
 from controller.storage.folder_parts import PARTS_FOLDER, FolderParts
 from controller.storage.keys import check_key
 
@@ -86,8 +86,8 @@ class FolderStorage:
             return await asyncio.to_thread(_hash, self._path(key))
 
     @asynccontextmanager
-    async def local_file(self, key: str) -> AsyncIterator[Path]:
-        await self.stat(key)
+    async def local_file(self, key: str, *, limit: int | None = None) -> AsyncIterator[Path]:
+        require_size(await self.stat(key), limit)
         yield self._path(key)
 
     async def media_source(self, key: str) -> Path:

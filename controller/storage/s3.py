@@ -15,7 +15,7 @@ from typing import Any
 
 from controller.errors import BadPath, StorageError, TooLarge
 from controller.storage import s3_bucket, s3_checks
-from controller.storage.base import Entry
+from controller.storage.base import Entry, require_size
 from controller.storage.keys import check_key
 from controller.storage.presign import Presigner
 from controller.storage.s3_bucket import Bucket, plain_etag
@@ -153,9 +153,10 @@ class S3Storage:
         return await hash_object(self._bucket, entry)
 
     @asynccontextmanager
-    async def local_file(self, key: str) -> AsyncIterator[Path]:
+    async def local_file(self, key: str, *, limit: int | None = None) -> AsyncIterator[Path]:
         """Downloaded below ``work_dir``, and removed at the end."""
         entry = await self.stat(key)
+        require_size(entry, limit)
         async with local_copy(self._bucket, entry, self._work_dir / "incoming") as path:
             yield path
 

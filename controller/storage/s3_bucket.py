@@ -47,7 +47,8 @@ class Bucket:
         client = await self._client()
         with translated(what):
             async with asyncio.timeout(timeout_s):
-                return await getattr(client, operation)(Bucket=self.name, **parameters)
+                answer = await getattr(client, operation)(Bucket=self.name, **parameters)
+        return _complete(what, answer)
 
     async def pages(
         self, what: str, operation: str, **parameters: Any
@@ -62,7 +63,7 @@ class Bucket:
                     page = await anext(found, None)
             if page is None:
                 return
-            yield page
+            yield _complete(what, page)
 
     async def read(self, key: str, limit: int) -> bytes:
         """The first ``limit`` bytes of an object."""
@@ -110,11 +111,12 @@ class Bucket:
                     answer = await client.head_bucket(Bucket=self.name)
                 except ClientError as error:  # a refusal tells the time as well
                     answer = error.response
-        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        if not date:
-            raise StorageError("the service does not tell its time")
-        # a date is cut down to its second
-        shown = parsedate_to_datetime(date).timestamp() + 0.5
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        try:
+            # a date is cut down to its second
+            shown = parsedate_to_datetime(date).timestamp() + 0.5
+        except (ValueError, OverflowError):
+            raise StorageError("the service does not tell its time") from None
         return shown, (before + time.time()) / 2
 
     async def close(self) -> None:
@@ -134,6 +136,24 @@ class Bucket:
                 client.meta.events.register("before-sign.s3.DeleteObjects", _use_md5)
                 self._opened = stack, client
             return self._opened[1]
+
+
+class Answer(dict[str, Any]):
+    """What the service said of something; what it left out is a failure of storage."""
+
+    def __init__(self, what: str, values: dict[str, Any]) -> None:
+        super().__init__({name: _complete(what, value) for name, value in values.items()})
+        self._what = what
+
+    def __missing__(self, name: str) -> Any:
+        raise StorageError(f"{self._what}: an answer without {name}")
+
+
+def _complete(what: str, value: Any) -> Any:
+    """With every dictionary in it as an :class:`Answer`."""
+    if isinstance(value, dict):
+        return Answer(what, value)
+    return [_complete(what, each) for each in value] if isinstance(value, list) else value
 
 
 def plain_etag(answer: Any) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, SSLError
+from botocore.parsers import ResponseParserError
 
 from controller.errors import NotStored, StorageError
 
@@ -52,6 +53,9 @@ def translated(what: str) -> Iterator[None]:
     except (BotoCoreError, aiohttp.ClientError) as error:
         # their texts repeat the URL
         raise StorageError(f"{what}: {type(error).__name__}") from None
+    except (ResponseParserError, ValueError, LookupError, RuntimeError):
+        # what the client library raises at XML, numbers and dates that are none
+        raise StorageError(f"{what}: an answer that makes no sense") from None
 
 
 def code_of(error: ClientError) -> str:

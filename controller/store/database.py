@@ -16,22 +16,38 @@ import sqlite_utils
 from filelock import FileLock, Timeout
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from controller.errors import DatabaseError
+from controller.errors import DatabaseDamaged, DatabaseError, DatabaseFull
 from controller.migrations import migrations
+from controller.store import snapshots
 
 #: Older releases can lose committed transactions when two connections checkpoint at once.
 FIRST_SAFE_SQLITE = (3, 51, 3)
+
+BACKUPS = "backups"
+"""The folder beside the database that its copies are in."""
+
+#: Result codes that say that nothing can be written now: read-only, I/O error, full, no journal.
+_FULL = frozenset({8, 10, 13, 14})
 
 Row = Mapping[str, Any]
 
 
 class Database:
-    """Opens, migrates and checks the file; errors are :class:`DatabaseError`."""
+    """Opens, migrates and checks the file; errors are :class:`DatabaseError`.
 
-    def __init__(self, path: Path, *, clock: Callable[[], float]) -> None:
+    One that is not new is copied before it is migrated, unless ``back_up`` is False. A statement
+    raises :class:`DatabaseFull` where nothing can be written, and :class:`DatabaseDamaged` where
+    the file is not whole: then so does every later one.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float], back_up: bool = True) -> None:
         self.clock = clock
         self.listeners: list[Callable[[], None]] = []
         """Called after every commit."""
+        self.damage: DatabaseDamaged | None = None
+        self.on_damage: list[Callable[[], None]] = []
+        """Called once, by the statement that finds the file damaged."""
+        self._path = path
         self._depth = 0
         check_sqlite(sqlite3.sqlite_version_info)
         try:
@@ -41,7 +57,7 @@ class Database:
             with FileLock(path.with_suffix(".opening"), timeout=60):
                 self._db = sqlite_utils.Database(path)
                 self._configure()
-                migrations.apply(self._db)
+                self._migrate(back_up=back_up)
         except (sqlite3.Error, OSError, Timeout) as error:
             raise DatabaseError(f"{path.name} cannot be opened: {error}") from error
 
@@ -55,19 +71,35 @@ class Database:
         ):
             self._db.execute(f"PRAGMA {pragma}")
 
+    def _migrate(self, *, back_up: bool) -> None:
+        due = migrations.pending(self._db)
+        if due and back_up and migrations.applied(self._db):
+            try:
+                snapshots.back_up(
+                    self._path, self._path.parent / BACKUPS, why="migration", clock=self.clock
+                )
+            except DatabaseError as error:
+                raise DatabaseError(
+                    f"{self._path.name} is not brought up to date without a backup: {error}"
+                ) from error
+        migrations.apply(self._db)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """``BEGIN IMMEDIATE`` … ``COMMIT``; inside another one it is part of that."""
         if self._depth:
             yield
             return
-        self._db.execute("BEGIN IMMEDIATE")
+        with self._translated():
+            self._db.execute("BEGIN IMMEDIATE")
         self._depth = 1
         try:
             yield
-            self._db.execute("COMMIT")
+            with self._translated():
+                self._db.execute("COMMIT")
         except BaseException:
-            if self._db.conn.in_transaction:
+            # of a damaged file nothing more is asked
+            if self._db.conn.in_transaction and self.damage is None:
                 self._db.execute("ROLLBACK")
             raise
         finally:
@@ -77,7 +109,8 @@ class Database:
 
     def rows(self, sql: str, **values: Any) -> list[Row]:
         """Rows of a query, or of a statement with ``RETURNING`` inside a transaction."""
-        return list(self._db.query(sql, values))
+        with self._translated():
+            return list(self._db.query(sql, values))
 
     def row(self, sql: str, **values: Any) -> Row | None:
         return next(iter(self.rows(sql, **values)), None)
@@ -91,7 +124,36 @@ class Database:
 
     def run(self, sql: str, **values: Any) -> int:
         """A statement without rows; returns how many it changed."""
-        return int(self._db.execute(sql, values).rowcount)
+        with self._translated():
+            return int(self._db.execute(sql, values).rowcount)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """SQLite's errors of the file as ours; those of a statement or a rule stay as they are."""
+        if self.damage is not None:
+            raise self.damage
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            reason = snapshots.code(error)
+            if reason in _FULL:
+                raise DatabaseFull(
+                    f"nothing can be written to {self._path.name}: {error}"
+                ) from error
+            if reason not in snapshots.DAMAGED:
+                raise
+            raise self.declare_damaged(str(error)) from error
+
+    def declare_damaged(self, detail: str) -> DatabaseDamaged:
+        """From here on every statement raises what is returned."""
+        if self.damage is None:
+            self.damage = DatabaseDamaged(
+                f"{self._path.name} is damaged ({detail}): this process ends, and the next start "
+                "restores the newest backup"
+            )
+            for listener in self.on_damage:
+                listener()
+        return self.damage
 
     def close(self) -> None:
         self._db.close()

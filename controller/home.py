@@ -1,0 +1,117 @@
+"""Whether a data directory is the one that its database was at home in, or a copy of that.
+
+Two controllers of one deployment would destroy each other's machines, so a copy needs a name of
+its own, and a directory that was only moved must keep its name. A copy of a file is another inode;
+on one computer the original is still where it was. What cannot be told apart is a copy of a whole
+disk: there the deadlines of the machines are what is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from controller.errors import DatabaseError
+from controller.store.snapshots import read_contents
+
+_NOTE = "home"
+_MARK = "noxfvr.home"
+_TEXT = "The database beside this file knows it: a copied directory is told from a moved one.\n"
+_DATABASE = "noxfvr.db"
+
+
+class Notes(Protocol):
+    """What a :class:`~controller.store.Store` remembers by name."""
+
+    def recall(self, name: str) -> str | None: ...
+    def note(self, name: str, value: str) -> None: ...
+    @property
+    def deployment(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """What tells one place from another."""
+
+    path: str
+    host: str
+    """The computer's own number; empty in a container, whose number says nothing."""
+    disk: int
+    """The file system's number; not every one has one that stays."""
+    folder: int
+    mark: int
+    """Inodes of the folder and of a file in it."""
+    marked_ns: int
+    """When that file's inode was changed last: of a copy, when it was copied."""
+
+    def is_same_place(self, other: Home) -> bool:
+        """Whether both are one directory, whatever it is called now."""
+        if (self.folder, self.mark) != (other.folder, other.mark):
+            return False
+        return (
+            self.marked_ns == other.marked_ns
+            or bool(self.disk and self.disk == other.disk)
+            or self.is_same_host(other)
+        )
+
+    def is_same_host(self, other: Home) -> bool:
+        return bool(self.host) and self.host == other.host
+
+
+def bind(store: Notes, folder: Path) -> None:
+    """The database is at home here from now on."""
+    here = json.dumps(asdict(look(folder)))
+    if store.recall(_NOTE) != here:  # a start must not depend on a disk with room
+        store.note(_NOTE, here)
+
+
+def find_strangeness(store: Notes, folder: Path) -> str | None:
+    """Why this directory has to be taken for a copy of another one; None where it is at home."""
+    noted = store.recall(_NOTE)
+    if noted is None:
+        return None
+    before, here = Home(**json.loads(noted)), look(folder)
+    original = Path(before.path)
+    if before.path != here.path and _is_at_home(original, store.deployment):
+        return f"the one that it was copied from is in {original}"
+    if before.is_same_place(here) or before.is_same_host(here):
+        return None
+    return f"it was at home in {original} of another computer or volume"
+
+
+def look(folder: Path) -> Home:
+    """This directory as it is now; it gets its mark where it has none."""
+    folder = folder.resolve()
+    mark = folder / _MARK
+    if not mark.exists():
+        mark.write_text(_TEXT)
+    found = mark.stat()
+    return Home(
+        path=str(folder),
+        host=_read_host(),
+        disk=os.statvfs(folder).f_fsid,
+        folder=folder.stat().st_ino,
+        mark=found.st_ino,
+        marked_ns=found.st_ctime_ns,
+    )
+
+
+def _read_host() -> str:
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+        return ""
+    try:
+        return Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _is_at_home(folder: Path, deployment: str) -> bool:
+    """Whether there is a database of this deployment in a folder."""
+    database = folder / _DATABASE
+    try:
+        return database.is_file() and read_contents(database).deployment == deployment
+    except (DatabaseError, OSError):
+        return False

@@ -1,0 +1,121 @@
+"""What happens before a controller opens its database: is it whole, and is it at home here?
+
+For whoever holds the lock of the data directory: so the other one of this deployment is proven
+dead, and a restored database keeps its name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from controller import backups
+from controller.backups import BACKUPS, Restoration, Why, note_restoration
+from controller.errors import DatabaseDamaged, DatabaseError, DatabaseFull
+from controller.home import bind, find_strangeness
+from controller.store import Store, journal, new_deployment, snapshots
+
+log = logging.getLogger(__name__)
+
+
+def recover(database: Path, *, clock: Callable[[], float]) -> None:
+    """Make sure that the file is whole, by the newest backup that is if it is not.
+
+    :class:`~controller.errors.DatabaseDamaged` where there is none: nothing is changed then.
+    """
+    _remove_leftovers(database)
+    aside = database.with_name(f"{database.name}.damaged-{snapshots.stamp(clock())}-wal")
+    # before anything else opens the file: SQLite drops a journal that it cannot read
+    loss = journal.find_loss(database, aside)
+    if snapshots.is_blank(database):
+        if backups.find_backups(database.parent / BACKUPS):
+            _restore_newest(database, "there is nothing in it", clock)
+    elif damage := snapshots.find_damage(database, within_s=snapshots.CHECK_S):
+        _restore_newest(database, damage, clock)
+    elif loss:
+        _note_loss(database, loss, aside, clock)
+
+
+def settle_home(store: Store, folder: Path, *, keep_deployment: bool, now: float) -> None:
+    """Take a new name where this directory is a copy of another one, unless told to keep it."""
+    try:
+        strangeness = find_strangeness(store, folder)
+        if strangeness is None or keep_deployment:
+            if strangeness:
+                log.warning("Deployment %s is kept as told: %s", store.deployment, strangeness)
+            bind(store, folder)
+            return
+    except (OSError, DatabaseFull) as error:
+        # what is no copy must start on a full disk as well
+        log.warning("Where this database is at home is not noted: %s", error)
+        return
+    with store.transaction():
+        old, name = store.deployment, new_deployment()
+        store.ownership.wind_on()
+        given_up = store.ownership.rename(name, as_of=now)
+        bind(store, folder)
+        restoration = Restoration(
+            why=Why.COPIED, at=now, backup="", as_of=now, deployment=name, was_deployment=old,
+            set_aside="", machines=given_up.machines, jobs=given_up.jobs, detail=strangeness,
+        )  # fmt: skip
+        note_restoration(store, restoration)
+    log.warning(
+        "This data directory is taken for a copy (%s): its deployment is %s from now on. "
+        "Machines of %s are not its own: if nothing else runs them, end them with "
+        "`noxfvr reap --deployment %s`",
+        strangeness, name, old, old,
+    )  # fmt: skip
+
+
+def _restore_newest(database: Path, damage: str, clock: Callable[[], float]) -> None:
+    folder = database.parent / BACKUPS
+    for backup in backups.find_backups(folder):
+        try:
+            done = backups.restore(
+                backup.path, database, keep_deployment=True, clock=clock, why=Why.DAMAGED,
+                detail=damage,
+            )  # fmt: skip
+        except DatabaseError as error:
+            log.warning("%s is of no use: %s", backup.path.name, error)
+            continue
+        log.error(
+            "%s was damaged (%s) and is restored from %s, of %s; %s. What changed since is known "
+            "only as far as storage, machines and Telegram still tell",
+            database.name, damage, backup.path.name, backups.show_moment(backup.at),
+            f"the damaged file is {done.set_aside}" if done.set_aside else "it was not there",
+        )  # fmt: skip
+        return
+    raise DatabaseDamaged(
+        f"{database.name} is damaged ({damage}) and there is no good backup in {folder}: nothing "
+        f"was changed. Restore a copy of your own with `noxfvr restore FILE`, or move "
+        f"{database} away to begin anew; `noxfvr reap` ends machines that are left"
+    )
+
+
+def _note_loss(database: Path, loss: str, aside: Path, clock: Callable[[], float]) -> None:
+    """The file is whole, and newer than any backup; what its journal held is lost."""
+    now = clock()
+    store = Store(database, clock=clock)
+    try:
+        with store.transaction():
+            store.ownership.wind_on()
+            restoration = Restoration(
+                why=Why.JOURNAL, at=now, backup="", as_of=now, deployment=store.deployment,
+                was_deployment=store.deployment, set_aside=aside.name, machines=0, jobs=0,
+                detail=loss,
+            )  # fmt: skip
+            note_restoration(store, restoration)
+    finally:
+        store.close()
+    log.error("The newest changes of %s are lost: %s; the rest is whole", database.name, loss)
+
+
+def _remove_leftovers(database: Path) -> None:
+    """What a restoration left that was killed: a copy half made, a second name of this file."""
+    for path in database.parent.glob(f"{database.stem}.restoring*"):
+        path.unlink()
+    for path in database.parent.glob(f"{database.name}.*-*"):
+        for original in (database, journal.path_of(database)):
+            if original.exists() and path.exists() and path.samefile(original):
+                path.unlink()
