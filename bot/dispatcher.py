@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from aiogram import Dispatcher
+from aiogram.client.session.base import BaseSession
 
 from bot.client import CountCalls, make_bot
 from bot.commands import publish_commands
@@ -25,6 +28,8 @@ from controller.service import Controller
 
 log = logging.getLogger(__name__)
 
+ServePages = Callable[[Controller, BotSettings, Texts], AbstractAsyncContextManager[object]]
+
 
 def build_dispatcher(
     controller: Controller, settings: BotSettings, texts: Texts, *, pace: Pace | None = None
@@ -38,11 +43,19 @@ def build_dispatcher(
 
 
 async def run_bot(
-    controller: Controller, bot_settings: BotSettings, *, pace: Pace | None = None
+    controller: Controller,
+    bot_settings: BotSettings,
+    *,
+    pace: Pace | None = None,
+    session: BaseSession | None = None,
+    serve: ServePages = serve_web,
 ) -> None:
-    """Serve until cancelled. :class:`SettingsError` if the token is not accepted."""
+    """Serve until cancelled. :class:`SettingsError` if the token is not accepted.
+
+    ``session`` and ``serve`` take the place of the network on either side.
+    """
     texts = Texts()
-    bot = make_bot(bot_settings)
+    bot = make_bot(bot_settings, session)
     bot.session.middleware(CountCalls(controller.vitals))
     controller.claim(f"bot {bot.id}")
     dispatcher = build_dispatcher(controller, bot_settings, texts, pace=pace)
@@ -53,7 +66,7 @@ async def run_bot(
     inbox = Inbox(bot, dispatcher, controller, give_up)
     poller = Poller(bot, controller, inbox.wake)
     try:
-        async with serve_web(controller, bot_settings, texts), asyncio.TaskGroup() as group:
+        async with serve(controller, bot_settings, texts), asyncio.TaskGroup() as group:
             group.create_task(notifier.run(bot), name="notifier")
             group.create_task(inbox.run(), name="inbox")
             group.create_task(poller.run(), name="poller")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from aiogram.utils.token import TokenValidationError, validate_token
 
 from controller.errors import SettingsError
-from controller.settings import Reader
+from controller.settings import Reader, show, split_url
 
 OFFICIAL_API = "https://api.telegram.org"
 
@@ -79,7 +78,9 @@ def _read_token(reader: Reader) -> str:
 
 def _read_url(reader: Reader) -> str:
     url = reader.env.get("TELEGRAM_API_URL", OFFICIAL_API).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        reader.problems.append(f"TELEGRAM_API_URL must be an http or https address, not {url!r}")
+    parts = split_url(url)
+    if parts is None or parts.scheme not in ("http", "https"):
+        reader.problems.append(
+            f"TELEGRAM_API_URL must be an http or https address, not {show(url)}"
+        )
     return url

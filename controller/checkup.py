@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from controller import market
+from controller.alerts import CREDIT_LOW_USD, CREDIT_NONE_USD
 from controller.errors import BadKey, ProviderError, StorageError, Unclear
 from controller.images import parse_image_cuda
 from controller.labels import Label
@@ -26,8 +27,6 @@ from controller.redaction import redact
 from controller.settings import Settings
 from controller.storage.base import Storage
 
-_LOW_CREDIT_USD = 1.0
-_NO_CREDIT_USD = 0.10
 _SKEW_S = 60.0
 _LONGEST_SKEW_S = 600.0
 _WEBHOOK_S = 10.0
@@ -176,9 +175,9 @@ def _judge_credit(credit: float | None) -> Finding:
         return ok("vast credit", "nothing is paid")
     detail = f"${credit:.2f}"
     remedy = "add credit on the provider's site"
-    if credit < _NO_CREDIT_USD:
+    if credit < CREDIT_NONE_USD:
         return fail("vast credit", f"{detail}: nothing will be rented", remedy)
-    if credit < _LOW_CREDIT_USD:
+    if credit < CREDIT_LOW_USD:
         return warn("vast credit", detail, remedy)
     return ok("vast credit", detail)
 

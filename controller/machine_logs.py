@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from controller.foreign import LONGEST, tidy
 from controller.redaction import redact
 
 TAIL = 500
 """Lines that are asked for, and compared, at once."""
 _TROUBLE = re.compile(r"ERROR|FAILED|Exception")
-LONGEST = 500
-"""Characters of a line that are kept, as the provider cuts them."""
 _URL = re.compile(r"[\w+.-]{0,15}://\S+")
 _LARGEST_FILE = 8_000_000
 
@@ -24,8 +23,7 @@ def speaks_of_trouble(line: str) -> bool:
 
 def clean(line: str, secrets: Iterable[str]) -> str:
     """A foreign line as it may be shown: no secret, no URL, nothing that moves a cursor."""
-    shown = redact(line[: 4 * LONGEST], secrets)[:LONGEST]
-    shown = "".join(each if each.isprintable() else " " for each in shown)
+    shown = tidy(redact(line[: 4 * LONGEST], secrets))
     return _URL.sub("(address left out)", shown).rstrip()
 
 

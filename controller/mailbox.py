@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from controller.errors import NotStored, TooLarge
+from controller.foreign import tidy, tidy_document
 from controller.grants import SEGMENT_S, Grants, Lot
 from controller.places import attempt_prefix, machine_prefix, output_key
 from controller.records import Attempt, Job, Machine
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 _URL_MARGIN_S = 900.0
 _DOCUMENT_LIMIT = 256 * 1024
 _LOG_LIMIT = 1 << 20
+_MOST_FPS, _LONGEST_ETA_S = 1e6, 30 * 86_400.0
 
 
 class Mailbox:
@@ -113,10 +116,10 @@ class Mailbox:
         """How far a rented machine came before its runner lives."""
         try:
             data = await self._read(f"{machine_prefix(machine.id)}boot", _DOCUMENT_LIMIT)
-            return from_json(Boot, data) if data else None
+            return tidy_document(from_json(Boot, data)) if data else None
         except (ProtocolError, TooLarge) as error:
             # a machine that does not say that it is armed has a time-out of its own
-            log.warning("Ignoring the boot report of %s: %s", machine.id, error)
+            log.warning("Ignoring the boot report of %s: %s", machine.id, tidy(str(error)))
             return None
 
     async def finish_output(self, attempt: Attempt, size: int) -> None:
@@ -140,7 +143,10 @@ class Mailbox:
             raise ProtocolError(str(error)) from None
         if data is None:
             return None
-        result = from_json(Result, data)
+        try:
+            result = tidy_document(from_json(Result, data))
+        except ProtocolError as error:
+            raise ProtocolError(tidy(str(error))) from None
         if (result.job, result.attempt) != (attempt.job, attempt.number):
             raise ProtocolError("the result is of another attempt")
         return result
@@ -153,10 +159,10 @@ class Mailbox:
     async def _status(self, key: str) -> Status | None:
         try:
             data = await self._read(key, _DOCUMENT_LIMIT)
-            return from_json(Status, data) if data else None
+            return _sane(tidy_document(from_json(Status, data))) if data else None
         except (ProtocolError, TooLarge) as error:
             # silence has its own time-out, so that nonsense counts as silence
-            log.warning("Ignoring %s: %s", key, error)
+            log.warning("Ignoring %s: %s", key, tidy(str(error)))
             return None
 
     async def _read(self, key: str, limit: int) -> bytes | None:
@@ -164,6 +170,20 @@ class Mailbox:
             return await self._storage.read(key, limit=limit)
         except NotStored:
             return None
+
+
+def _sane(status: Status) -> Status:
+    """With figures that can be drawn: a host may count backwards, or a thousand years ahead."""
+    total = max(0, status.total)
+    eta_s = status.eta_s
+    return replace(
+        status,
+        total=total,
+        done=min(max(0, status.done), total) if total else max(0, status.done),
+        fps=min(max(0.0, status.fps), _MOST_FPS),
+        eta_s=eta_s if eta_s is not None and 0 <= eta_s <= _LONGEST_ETA_S else None,
+        segments=max(0, status.segments),
+    )
 
 
 def _until(machine: Machine) -> float:

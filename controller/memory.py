@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from controller.alarms import Alarm
 from controller.errors import ForeignDatabase
 from controller.records import Card, Event, Job, Update
 from controller.store import Store
+
+_OTHERS_S = 0.5
+"""Another process that writes to the same database rings no bell here: it is looked for."""
 
 
 class Memory:
@@ -48,8 +52,7 @@ class Memory:
                 return False
             self._news.clear()
             try:
-                # another process that writes to the same database rings no bell here
-                async with asyncio.timeout(min(left_s, 0.5)):
+                async with asyncio.timeout(min(left_s, _OTHERS_S)):
                     await self._news.wait()
             except TimeoutError:
                 continue
@@ -96,6 +99,10 @@ class Memory:
     def move_chat(self, old: int, new: int) -> None:
         """A group became another chat: its jobs, batches, uploads and cards go on there."""
         self._store.cards.move_chat(old, new)
+
+    def alarms(self) -> list[Alarm]:
+        """What is or was wrong, as the loops keep it: what people are rung for."""
+        return self._store.alarms.select()
 
     def preference(self, user: int, name: str) -> str | None:
         return self._store.preferences.get(user, name)

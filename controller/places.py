@@ -16,6 +16,9 @@ from controller.records import Attempt
 #: What a chat user cannot name by path: it may be another user's.
 PRIVATE = ("input/uploads/", "jobs/", "machines/", "output/")
 
+#: Most bytes of a picture that a machine made: what chats take (Bot API: sendPhoto).
+PICTURE_BYTES = 10 * 1000**2
+
 _SEGMENT = re.compile(r"(\d{5})-(\d{1,6})\.(nut|json)")
 
 

@@ -13,10 +13,12 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from controller.errors import BadVideo, ControllerError
-from remote_runner.protocol import Facts, ProtocolError, Reason, from_json
+from controller.foreign import tidy, tidy_document
+from remote_runner.protocol import Facts, Reason, from_json
 
 _ANSWER_LIMIT = 1 << 20
 _SLOWEST_BYTES_S = 250e3
@@ -110,11 +112,22 @@ def _read(answer: bytes, code: int) -> Facts:
     try:
         document = json.loads(answer)
         if "facts" in document:
-            return from_json(Facts, json.dumps(document["facts"]))
+            return _require_sense(from_json(Facts, json.dumps(document["facts"])))
         error = document["error"]
-        reason, detail = Reason(error["reason"]), str(error["detail"])
-    except (ValueError, KeyError, TypeError, ProtocolError) as error:
-        raise ProbeError(f"exit {code} without a readable answer: {error}") from None
+        reason, detail = Reason(error["reason"]), tidy(str(error["detail"]))
+    except (ValueError, ArithmeticError, LookupError, TypeError, RecursionError) as error:
+        said = tidy(str(error))
+        raise ProbeError(f"exit {code} without a readable answer: {said}") from None
     if not reason.is_input_fault:
         raise ProbeError(f"{reason}: {detail}")
     raise BadVideo(reason, detail)
+
+
+def _require_sense(facts: Facts) -> Facts:
+    """Facts that can be counted with and shown: a file may have taken the prober over."""
+    shape = Fraction(facts.sar.replace(":", "/"))
+    if min(facts.width, facts.height, facts.frames, facts.duration_s) <= 0:
+        raise ValueError("a film of nothing")
+    if min(Fraction(facts.fps), shape) <= 0 or min(facts.bytes, facts.chapters) < 0:
+        raise ValueError("figures below zero")
+    return tidy_document(facts)

@@ -18,7 +18,7 @@ from controller.approvals import Find
 from controller.errors import OverBudget, TooLate
 from controller.judging import Judge
 from controller.loops.sampling import cancel_samples
-from controller.places import frame_key
+from controller.places import PICTURE_BYTES, frame_key
 from controller.records import Actor, Attempt, Job
 from controller.states import JobState
 from controller.storage.base import Storage
@@ -100,7 +100,8 @@ class Samples:
         attempt = self._with_frame(job)
         if attempt is None:
             raise TooLate
-        return self._storage.local_file(frame_key(job.id, attempt.number))
+        key = frame_key(job.id, attempt.number)
+        return self._storage.local_file(key, limit=PICTURE_BYTES)
 
     def _with_frame(self, job: Job) -> Attempt | None:
         attempts = self._store.attempts.of_job(job.id)

@@ -12,10 +12,13 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from controller import policy
+from controller.alarms import Alarm
 from controller.approvals import Approvals
 from controller.batches import Batches
 from controller.capabilities import Codes
 from controller.errors import Forbidden, NoSuchJob, NotStored, StorageError, TooLate
+from controller.foreign import tidy
+from controller.gauges import Gauges
 from controller.intake import Intake
 from controller.judging import Judge
 from controller.links import Links
@@ -25,11 +28,12 @@ from controller.mailbox import Mailbox
 from controller.market import Market
 from controller.memory import Memory
 from controller.people import People
-from controller.places import clip_key, picture_key, preview_key
+from controller.places import PICTURE_BYTES, clip_key, picture_key, preview_key
 from controller.planning import Plans
 from controller.providers.base import Provider
 from controller.queue import Queue
 from controller.quotes import Quotes
+from controller.readings import Readings
 from controller.records import (
     TERMINAL,
     Actor,
@@ -81,6 +85,7 @@ class Controller(Memory):
         self._provider = provider
         self.vitals = vitals or Vitals()
         self.figures = store.figures
+        self._gauges = Gauges(store=store, settings=settings, clock=clock)
         codes = Codes(settings.data_dir / "web.key")
         self.links = Links(
             store=store, storage=storage, settings=settings, codes=codes, clock=clock
@@ -283,11 +288,17 @@ class Controller(Memory):
 
     def picture_file(self, job: Job) -> AbstractAsyncContextManager[Path]:
         """The before/after picture (PNG) of a job that is done, as a local file."""
-        return self._storage.local_file(picture_key(job.id, job.attempts))
+        key = picture_key(job.id, job.attempts)
+        return self._storage.local_file(key, limit=PICTURE_BYTES)
 
-    def clip_file(self, job: Job) -> AbstractAsyncContextManager[Path]:
-        """The side-by-side clip (MP4) of a job that is done, as a local file."""
-        return self._storage.local_file(clip_key(job.id, job.attempts))
+    def clip_file(
+        self, job: Job, *, limit: int | None = None
+    ) -> AbstractAsyncContextManager[Path]:
+        """The side-by-side clip (MP4) of a job that is done, as a local file.
+
+        The machine can still write it: :class:`TooLarge` for more than ``limit`` bytes.
+        """
+        return self._storage.local_file(clip_key(job.id, job.attempts), limit=limit)
 
     async def clip_bytes(self, job: Job) -> int:
         """Size of the clip as it lies in storage, whatever a machine said; 0 if it does not."""
@@ -322,7 +333,9 @@ class Controller(Memory):
         if printed := self.printed(attempt.machine):
             return printed
         lines = await self._mailbox.log_lines(attempt)
-        return [clean(line, self.settings.secrets) for line in lines] if self.rents else lines
+        # ours may name its files and addresses; what a film has in it moves no cursor either way
+        told = (lambda line: clean(line, self.settings.secrets)) if self.rents else tidy
+        return [told(line) for line in lines]
 
     def printed(self, machine_id: str) -> list[str]:
         """What a rented machine printed last, whichever of its jobs it was for; cleaned."""
@@ -346,6 +359,16 @@ class Controller(Memory):
         except NotStored:
             return False
         return True
+
+    # --- watching ----------------------------------------------------------------------------
+
+    def readings(self) -> Readings:
+        """What there is to see now."""
+        return self._gauges.read(self.vitals)
+
+    def judge(self) -> list[Alarm]:
+        """What is wrong now, the worst first; empty where nothing is."""
+        return self._gauges.judge(self.vitals)
 
     # --- machines ----------------------------------------------------------------------------
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 
@@ -24,11 +25,19 @@ from remote_runner.protocol import MODELS
 
 T = TypeVar("T")
 
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_ID = re.compile("-?[0-9]{1,18}")
+_PORT = re.compile("[0-9]{1,5}")
+_SHOWN = 80
+"""Characters of a wrong value that are repeated."""
+
 #: An image with Python, PyTorch and CUDA; the tag names the CUDA release, which decides the cards
 #: and drivers that will do.
 IMAGE = "pytorch/pytorch:2.11.0-cuda12.8-cudnn9-runtime"
 
 BIND = "127.0.0.1:8080"
+LOG_FORMATS = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +57,11 @@ class Settings:
     idle_s: float = 120.0
     max_machines: int = 4
     segment_s: float = 20.0
+    backup_s: float = 0.0
+    """How often the database is copied where it has changed; 0 for never. From the environment it
+    is six hours if nothing is said."""
+    backup_gb: float = 1.0
+    """What all copies may take; the newest stays in any case."""
     model: str = "auto"
     device: str = "auto"
     vast_api_key: str = field(default="", repr=False)
@@ -66,6 +80,9 @@ class Settings:
     """Where people's browsers reach this program's pages; empty where they cannot."""
     bind: str = BIND
     """``host:port`` that the pages are served on."""
+    log_format: str = "text"
+    log_level: str = ""
+    """Empty for what suits the command: ``info`` for the bot, ``error`` for the others."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Every secret value, for the log filter; never shown."""
 
@@ -93,6 +110,10 @@ class Settings:
         return self.data_dir / "noxfvr.db"
 
     @property
+    def backups_dir(self) -> Path:
+        return self.data_dir / "backups"
+
+    @property
     def logs_dir(self) -> Path:
         return self.data_dir / "logs"
 
@@ -117,8 +138,16 @@ SECRET_NAMES = (
 
 
 def read_environment(env_file: Path = Path(".env")) -> dict[str, str]:
-    """The process's environment over the ``.env`` file; empty values count as unset."""
-    merged = {**dotenv_values(env_file), **os.environ}
+    """The process's environment over the ``.env`` file; empty values count as unset.
+
+    :class:`SettingsError` where that file cannot be read.
+    """
+    try:
+        merged = {**dotenv_values(env_file), **os.environ}
+    except UnicodeDecodeError:
+        raise SettingsError([f"{env_file} must be text in UTF-8"]) from None
+    except OSError as error:
+        raise SettingsError([f"{env_file} cannot be read: {error.strerror}"]) from None
     return {name: value for name, value in merged.items() if value}
 
 
@@ -148,6 +177,8 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         "idle_s": reader.number("NOXFVR_IDLE_S", 120, low=0, high=86400),
         "max_machines": reader.whole("NOXFVR_MAX_MACHINES", 4, low=1, high=1000),
         "segment_s": reader.number("NOXFVR_SEGMENT_S", 20, low=1, high=60),
+        "backup_s": reader.number("NOXFVR_BACKUP_S", 6 * 3600, low=0, high=30 * 86400),
+        "backup_gb": reader.number("NOXFVR_BACKUP_GB", 1, low=0, high=10_000),
         "model": reader.model("NOXFVR_MODEL", "auto", may_be_file=provider == "local"),
         "device": reader.choice("NOXFVR_DEVICE", "auto", ("auto", "cuda", "cpu")),
         **_vast(reader, needed=provider == "vast"),
@@ -155,6 +186,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         **_webhook(reader),
         "public_url": reader.url("NOXFVR_PUBLIC_URL", ""),
         "bind": reader.address("NOXFVR_BIND", BIND),
+        **_logging(reader),
         "image": env.get("NOXFVR_IMAGE", IMAGE),
         "git_url": reader.url("NOXFVR_GIT_URL", ""),
         "git_ref": env.get("NOXFVR_GIT_REF", ""),
@@ -181,6 +213,7 @@ def load_provider_settings(env: Mapping[str, str]) -> Settings:
         "provider": "vast",
         "data_dir": Path(env.get("NOXFVR_DATA_DIR", "data")).absolute(),
         **_vast(reader, needed=True),
+        **_logging(reader),
         "secrets": tuple(env[name] for name in SECRET_NAMES if name in env),
     }
     if reader.problems:
@@ -194,6 +227,13 @@ def _vast(reader: Reader, *, needed: bool) -> dict[str, str]:
             "VAST_API_KEY", needed_for="NOXFVR_PROVIDER=vast", needed=needed
         ),
         "vast_url": reader.url("VAST_URL", "https://console.vast.ai"),
+    }
+
+
+def _logging(reader: Reader) -> dict[str, str]:
+    return {
+        "log_format": reader.choice("NOXFVR_LOG_FORMAT", "text", LOG_FORMATS),
+        "log_level": reader.choice("NOXFVR_LOG_LEVEL", "", LOG_LEVELS),
     }
 
 
@@ -211,7 +251,8 @@ def _b2(reader: Reader, *, needed: bool) -> dict[str, str]:
 
 def _region(endpoint: str) -> str:
     """``https://s3.us-west-004.backblazeb2.com`` names its region."""
-    parts = (urlsplit(endpoint).hostname or "").split(".")
+    url = split_url(endpoint)
+    parts = (url.hostname or "").split(".") if url else []
     return parts[1] if len(parts) > 2 and parts[0] == "s3" else "us-east-1"
 
 
@@ -220,6 +261,22 @@ def _webhook(reader: Reader) -> dict[str, str]:
     url = reader.url(name, "")
     secret = reader.text("NOXFVR_WEBHOOK_SECRET", needed_for=name, needed=bool(url))
     return {"webhook_url": url, "webhook_secret": secret}
+
+
+def split_url(value: str) -> SplitResult | None:
+    """None for what is no URL of a host."""
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 - looking at it is what finds that it is none
+    except ValueError:
+        return None
+    is_clean = value.isprintable() and " " not in value
+    return parts if is_clean and parts.hostname else None
+
+
+def show(value: str) -> str:
+    """What was given, for the line that says what is wrong with it; its beginning if it is long."""
+    return f"{value!r}" if len(value) <= _SHOWN else f"{value[:_SHOWN]!r}…"
 
 
 class Reader:
@@ -231,8 +288,8 @@ class Reader:
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         value = self.env.get(name, default)
-        if value not in allowed:
-            self.problems.append(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+        if name in self.env and value not in allowed:
+            self.problems.append(f"{name} must be one of {', '.join(allowed)}, not {show(value)}")
         return value
 
     def number(self, name: str, default: float, *, low: float, high: float) -> float:
@@ -244,9 +301,11 @@ class Reader:
     def ids(self, name: str) -> frozenset[int]:
         """Numeric ids, comma separated."""
         parts = [part.strip() for part in self.env.get(name, "").split(",") if part.strip()]
-        wrong = [part for part in parts if not part.lstrip("-").isdecimal()]
+        wrong = [part for part in parts if not _ID.fullmatch(part)]
         if wrong:
-            self.problems.append(f"{name} must be numeric ids, comma separated, not {wrong[0]!r}")
+            self.problems.append(
+                f"{name} must be numeric ids, comma separated, not {show(wrong[0])}"
+            )
         return frozenset(int(part) for part in parts if part not in wrong)
 
     def text(self, name: str, *, needed_for: str, needed: bool) -> str:
@@ -263,13 +322,13 @@ class Reader:
             return value
         if value and "://" not in value:
             value = f"https://{value}"
-        parts = urlsplit(value)
-        if "@" in parts.netloc:
+        parts = split_url(value)
+        if parts is not None and "@" in parts.netloc:
             self.problems.append(f"{name} must not hold a user name or password")
             return ""
-        is_local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-        if value and not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
-            self.problems.append(f"{name} must be an https URL, not {value!r}")
+        schemes = ("http", "https") if parts and parts.hostname in _LOCAL else ("https",)
+        if value and (parts is None or parts.scheme not in schemes):
+            self.problems.append(f"{name} must be an https URL, not {show(value)}")
         return value
 
     def address(self, name: str, default: str) -> str:
@@ -278,8 +337,8 @@ class Reader:
         host, _, port = value.rpartition(":")
         bare = host.removeprefix("[").removesuffix("]")
         is_whole = bare and (":" not in bare or host.startswith("["))
-        if not is_whole or not port.isdecimal() or int(port) > 65535:
-            self.problems.append(f"{name} must be host:port, like {default}, not {value!r}")
+        if not is_whole or not _PORT.fullmatch(port) or int(port) > 65535:
+            self.problems.append(f"{name} must be host:port, like {default}, not {show(value)}")
             return default
         return value
 
@@ -291,9 +350,9 @@ class Reader:
             value = resolve_path(value)
         kind = find_kind(value, MODELS)
         if kind is None or (kind is Kind.PATH and not (may_be_file and is_file(value))):
-            shown = show_reference(value)
+            shown = show(show_reference(value))
             known = ", ".join(MODELS)
-            self.problems.append(f"{name} must be one of {known}, {OTHERWISE}; not {shown!r}")
+            self.problems.append(f"{name} must be one of {known}, {OTHERWISE}; not {shown}")
         return value
 
     def flag(self, name: str) -> bool:
@@ -315,8 +374,8 @@ class Reader:
         try:
             value = kind(text)
         except ValueError:
-            self.problems.append(f"{name} must be {what}, not {text!r}")
+            self.problems.append(f"{name} must be {what}, not {show(text)}")
             return default
         if not low <= value <= high:  # type: ignore[operator]
-            self.problems.append(f"{name} must be from {low:g} to {high:g}, not {text}")
+            self.problems.append(f"{name} must be from {low:g} to {high:g}, not {show(text)}")
         return value

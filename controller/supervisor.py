@@ -13,6 +13,8 @@ from controller.vitals import Vitals
 log = logging.getLogger(__name__)
 
 _LONGEST_BACKOFF_S = 60.0
+_LAG_S = 1.0
+"""Between two measurements of how late the event loop is."""
 
 
 class Loop(Protocol):
@@ -40,13 +42,15 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for name, (loop, interval_s) in self._loops.items():
                 group.create_task(self._run(name, loop, interval_s), name=name)
+            group.create_task(self._measure_lag(), name="lag")
 
     async def _run(self, name: str, loop: Loop, interval_s: float) -> None:
         failures = 0
         self._vitals.beat(f"loop:{name}")
         while True:
             try:
-                await loop.tick()
+                with self._vitals.timing("tick", name):
+                    await loop.tick()
                 failures = 0
             except ControllerError as error:
                 failures += 1
@@ -63,6 +67,14 @@ class Supervisor:
                 else interval_s
             )
             await self._rest(name, wait_s)
+
+    async def _measure_lag(self) -> None:
+        """How late a timer is called: something keeps the event loop from everything else."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due_at = clock() + _LAG_S
+            await asyncio.sleep(_LAG_S)
+            self._vitals.time("lag", max(0.0, clock() - due_at))
 
     async def _rest(self, name: str, wait_s: float) -> None:
         bell = self._bells[name]

@@ -1,26 +1,19 @@
-"""What a deployment tells those who watch it: its health, and figures for Prometheus.
-
-Sources of the forms: the Prometheus text format, as its own client library writes it.
-"""
+"""What a deployment tells those who watch it: its health, and figures for Prometheus."""
 
 from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Iterator
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
 
+from controller.alerts import LOOP_S
 from controller.errors import DatabaseError
+from controller.metrics import DeploymentCollector
 from controller.service import Controller
-from controller.states import JobState, MachineState
 
-#: A tick may rent, delete or probe; after this long without one a loop is taken for dead.
-LOOP_S = 900.0
 LISTING_S = 900.0
 #: Long polling is answered at least every half minute.
 POLLER_S = 180.0
@@ -34,7 +27,7 @@ def make_routes(controller: Controller) -> list[web.RouteDef]:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    registry.register(_Figures(controller))
+    registry.register(DeploymentCollector(controller))
 
     told: tuple[float, dict[str, object]] | None = None
 
@@ -80,92 +73,6 @@ def examine_health(controller: Controller) -> dict[str, object]:
         "listing_age_s": _rounded(listing_s),
         "poller_age_s": _rounded(poller_s),
     }
-
-
-class _Figures(Collector):
-    """Read from the database and the vitals at each scrape."""
-
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-
-    def collect(self) -> Iterator[Metric]:
-        yield from self._work()
-        yield from self._money()
-        yield from self._process()
-
-    def _work(self) -> Iterator[Metric]:
-        figures = self._controller.figures
-        found = figures.jobs()
-        jobs = GaugeMetricFamily("noxfvr_jobs", "Jobs by state.", labels=["state"])
-        for job_state in JobState:
-            jobs.add_metric([job_state], found.get(job_state, 0))
-        yield jobs
-        attempts = CounterMetricFamily(
-            "noxfvr_attempts", "Attempts by state and by why they ended.",
-            labels=["state", "reason"],
-        )  # fmt: skip
-        for (state, reason), count in figures.attempts().items():
-            attempts.add_metric([state, reason], count)
-        yield attempts
-        queue = figures.queue()
-        yield _gauge("noxfvr_queue_jobs", "Jobs that wait for a machine.", queue.length)
-        yield _gauge(
-            "noxfvr_queue_oldest_seconds", "How long the first of them has waited.", queue.oldest_s
-        )
-        yield _gauge(
-            "noxfvr_updates_pending", "Updates of the chat that are kept and not handled yet.",
-            figures.updates_pending(),
-        )  # fmt: skip
-
-    def _money(self) -> Iterator[Metric]:
-        found = self._controller.figures.machines()
-        machines = GaugeMetricFamily("noxfvr_machines", "Machines by state.", labels=["state"])
-        for state in MachineState:
-            if state is not MachineState.GONE:
-                machines.add_metric([state], found.get(state, (0, 0.0))[0])
-        yield machines
-        yield _gauge(
-            "noxfvr_machine_usd_per_hour", "What the machines that are there cost an hour.",
-            sum(usd for _, usd in found.values()),
-        )  # fmt: skip
-        yield _gauge(
-            "noxfvr_spent_today_usd", "What machines have cost since midnight, UTC.",
-            self._controller.spent_today_usd(),
-        )  # fmt: skip
-
-    def _process(self) -> Iterator[Metric]:
-        vitals = self._controller.vitals
-        ages = GaugeMetricFamily(
-            "noxfvr_loop_age_seconds", "Since a loop's last tick ended.", labels=["loop"]
-        )
-        for name, age in vitals.ages("loop").items():
-            ages.add_metric([name], age)
-        yield ages
-        for name in ("listing", "poller"):
-            if (since := vitals.age(name)) is not None:
-                text = f"Since the last answer to the {name}."
-                yield _gauge(f"noxfvr_{name}_age_seconds", text, since)
-        yield self._counter("noxfvr_loop_failures", "Ticks that failed.", "loop_failures", "loop")
-        yield self._counter(
-            "noxfvr_telegram_calls", "Calls of the Bot API.", "telegram_calls", "method"
-        )
-        yield self._counter(
-            "noxfvr_telegram_floods", "Calls that were answered with 429.", "telegram_floods",
-            "method",
-        )  # fmt: skip
-        yield self._counter(
-            "noxfvr_upload_parts", "Parts that came through this process.", "upload_parts", "how"
-        )
-
-    def _counter(self, name: str, text: str, counted: str, label: str) -> Metric:
-        family = CounterMetricFamily(name, text, labels=[label])
-        for value, count in self._controller.vitals.counts(counted).items():
-            family.add_metric([value], count)
-        return family
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=value)
 
 
 def _rounded(seconds: float | None) -> float | None:

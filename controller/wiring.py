@@ -9,14 +9,24 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 from ulid import ULID
 
-from controller import checkup
+from controller import backups, checkup
+from controller.alarms import Alarm
+from controller.backups import Restoration
 from controller.checkup import Finding
+from controller.clock import SteadyClock, wall_of
 from controller.errors import AlreadyRunning, DatabaseError, StorageError
+from controller.gauges import Gauges
+from controller.home import find_strangeness
 from controller.intake import Intake
+from controller.log_ids import IdFilter
+from controller.loops.alarm import AlarmLoop
+from controller.loops.backup import Backup
 from controller.loops.context import Context
 from controller.loops.place import Place
 from controller.loops.prune import Prune
@@ -24,14 +34,16 @@ from controller.loops.publish import Publisher
 from controller.loops.reap import Reap
 from controller.loops.tail import Tail
 from controller.loops.watch import Watch
-from controller.loops.webhook import Webhook
+from controller.loops.webhook import Post, Webhook, post
 from controller.mailbox import Mailbox
 from controller.orphans import Orphan, end_orphans, find_orphans
+from controller.probe import Prober, probe
 from controller.providers.base import Provider
 from controller.providers.local import LocalProvider
 from controller.providers.vast import VastProvider
 from controller.quotes import Quotes
-from controller.redaction import RedactingFormatter
+from controller.recovery import recover, settle_home
+from controller.redaction import JsonFormatter, RedactingFormatter
 from controller.service import Controller
 from controller.settings import Settings
 from controller.storage.base import Storage
@@ -39,11 +51,15 @@ from controller.storage.folder import FolderStorage
 from controller.storage.s3 import S3Storage
 from controller.store import Store
 from controller.supervisor import Loop, Supervisor
+from controller.vitals import Vitals
 from controller.web_checkup import examine_page_rule, examine_pages
 
 log = logging.getLogger(__name__)
 
+_OURS = ("bot", "controller", "remote_runner")
 _PRUNE_S = 60.0
+_BACKUP_S = 60.0
+_ALARM_S = 15.0
 _TAKE_OVER_S = 1.0
 _UPLOAD_S = 6 * 3600.0
 _TELL_REST_S = 20.0
@@ -59,17 +75,34 @@ class Loops:
     prune: Prune
     tail: Tail
     webhook: Webhook
+    backup: Backup
+    alarm: AlarmLoop
 
 
-def build_context(settings: Settings, *, clock: Callable[[], float] = time.time) -> Context:
-    """Open the data directory; what is wrong with it is an error here."""
+def build_context(
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = time.time,
+    outside: Outside | None = None,
+    settle: Callable[[Store], None] = lambda _: None,
+) -> Context:
+    """Open the data directory; what is wrong with it is an error here.
+
+    ``settle`` is called with the store before anything is made of what it holds.
+    """
+    outside = outside or Outside()
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        storage = build_storage(settings, clock=clock)
+        storage = outside.storage(settings, clock=wall_of(clock))
     except OSError as error:
         raise DatabaseError(f"{settings.data_dir} cannot be used: {error.strerror}") from error
     store = Store(settings.database, clock=clock)
-    provider = build_provider(settings, deployment=store.deployment, clock=clock)
+    try:
+        settle(store)
+        provider = outside.provider(settings, deployment=store.deployment, clock=clock)
+    except BaseException:
+        store.close()
+        raise
     return Context(
         store=store,
         storage=storage,
@@ -109,11 +142,36 @@ def build_provider(
     )
 
 
-def build_loops(context: Context) -> Loops:
+class BuildStorage(Protocol):
+    """As :func:`build_storage`."""
+
+    def __call__(self, settings: Settings, *, clock: Callable[[], float]) -> Storage: ...
+
+
+class BuildProvider(Protocol):
+    """As :func:`build_provider`."""
+
+    def __call__(
+        self, settings: Settings, *, deployment: str, clock: Callable[[], float]
+    ) -> Provider: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """All ways from the controller out of its process, so that others can take their place."""
+
+    storage: BuildStorage = build_storage
+    provider: BuildProvider = build_provider
+    prober: Prober = probe
+    post: Post = post
+
+
+def build_loops(context: Context, *, outside: Outside | None = None) -> Loops:
+    outside = outside or Outside()
     reap_knows = _Knowledge()
     place = Place(context, may_rent=reap_knows)
     reap_knows.reap = reap = Reap(context, renting=place.renting)
-    watch = Watch(context, Publisher(context))
+    watch = Watch(context, Publisher(context, prober=outside.prober))
     return Loops(
         place=place,
         watch=watch,
@@ -125,7 +183,10 @@ def build_loops(context: Context) -> Loops:
             storage=context.storage,
             settings=context.settings,
             clock=context.clock,
+            post=outside.post,
         ),
+        backup=Backup(context),
+        alarm=AlarmLoop(context),
     )
 
 
@@ -142,10 +203,12 @@ class _Knowledge:
 async def open_controller(
     settings: Settings,
     *,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
     must_own: bool = False,
     only_look: bool = False,
     only_end: bool = False,
+    keep_deployment: bool = False,
+    outside: Outside | None = None,
 ) -> AsyncIterator[Controller]:
     """A controller while the context is open.
 
@@ -153,20 +216,41 @@ async def open_controller(
     and follows, and takes over when the first one is gone. One that ``must_own`` the directory
     raises :class:`AlreadyRunning` instead. One that will ``only_look`` never runs loops; one that
     will ``only_end`` things runs all but the one that starts jobs.
+
+    Whoever owns the directory restores a damaged database before it is opened, and takes another
+    name in a copied directory unless it is to ``keep_deployment``. A database that is found
+    damaged later ends what goes on in the context with :class:`DatabaseDamaged`.
     """
+    clock = clock or SteadyClock()
     lock = _lock(settings)
-    if must_own and not _acquire(lock):
+    owns = not only_look and _acquire(lock)
+    if must_own and not owns:
         raise AlreadyRunning(f"another process works on {settings.data_dir}")
-    context = build_context(settings, clock=clock)
-    loops = build_loops(context)
+    outside = outside or Outside()
+    with contextlib.ExitStack() as unless_open:
+        unless_open.callback(lock.release)
+        settle = _settling(settings, clock, keep_deployment=keep_deployment)
+        if owns:
+            recover(settings.database, clock=clock)
+        context = build_context(
+            settings, clock=clock, outside=outside, settle=settle if owns else lambda _: None
+        )
+        unless_open.pop_all()
+    loops = build_loops(context, outside=outside)
     supervisor = _supervisor(context, loops, place=not only_end)
-    controller = _controller(context, wake=supervisor.wake)
+    controller = _controller(context, wake=supervisor.wake, prober=outside.prober)
     controller.reconciles = not only_look and _acquire(lock)
     keeper = asyncio.create_task(_keep(lock, context, supervisor, controller), name="loops")
     if only_look:
         keeper.cancel()
+    _end_on_damage(context.store)
     try:
         yield controller
+    except BaseException as error:
+        if context.store.damage is None:
+            raise
+        # whatever it led to, that is what happened
+        raise context.store.damage from error
     finally:
         keeper.cancel()
         async with contextlib.AsyncExitStack() as ends:
@@ -177,8 +261,28 @@ async def open_controller(
             with contextlib.suppress(asyncio.CancelledError):
                 await keeper
             await loops.watch.close()
-            if controller.reconciles:
+            if controller.reconciles and context.store.damage is None:
                 await _tell_rest(loops.webhook)
+
+
+def _settling(
+    settings: Settings, clock: Callable[[], float], *, keep_deployment: bool
+) -> Callable[[Store], None]:
+    def settle(store: Store) -> None:
+        settle_home(store, settings.data_dir, keep_deployment=keep_deployment, now=clock())
+
+    return settle
+
+
+def _end_on_damage(store: Store) -> None:
+    """Cancel the task that this is called in, as soon as the database is found damaged."""
+    host, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+    def end() -> None:
+        if host is not None:
+            loop.call_soon(host.cancel)
+
+    store.on_damage(end)
 
 
 async def _tell_rest(webhook: Webhook) -> None:
@@ -229,9 +333,12 @@ def _supervisor(context: Context, loops: Loops, *, place: bool) -> Supervisor:
         "prune": (loops.prune, _PRUNE_S),
         "tail": (loops.tail, poll_s),
         "webhook": (loops.webhook, poll_s),
+        "alarm": (loops.alarm, _ALARM_S),
     }
     if place:
         duties["place"] = (loops.place, poll_s)
+    if backup_s := context.settings.backup_s:
+        duties["backup"] = (loops.backup, min(_BACKUP_S, backup_s))
     return Supervisor(duties, context.vitals)
 
 
@@ -264,7 +371,7 @@ def _is_stray(name: str, context: Context) -> bool:
         return False
 
 
-def _controller(context: Context, wake: Callable[[], None]) -> Controller:
+def _controller(context: Context, *, wake: Callable[[], None], prober: Prober) -> Controller:
     return Controller(
         store=context.store,
         storage=context.storage,
@@ -276,6 +383,7 @@ def _controller(context: Context, wake: Callable[[], None]) -> Controller:
             storage=context.storage,
             settings=context.settings,
             clock=context.clock,
+            prober=prober,
         ),
         clock=context.clock,
         wake=wake,
@@ -284,11 +392,23 @@ def _controller(context: Context, wake: Callable[[], None]) -> Controller:
 
 
 def configure_logging(settings: Settings, *, level: int = logging.INFO) -> None:
-    """To standard error, every line redacted."""
+    """To standard error, every line with its ids and redacted.
+
+    ``level`` where the settings name none. Only our own parts ever tell details: clients of
+    others would tell what they sign and send.
+    """
     handler = logging.StreamHandler()
+    handler.addFilter(IdFilter())
     form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    handler.setFormatter(RedactingFormatter(settings.secrets, form))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    as_json = settings.log_format == "json"
+    handler.setFormatter(
+        JsonFormatter(settings.secrets) if as_json else RedactingFormatter(settings.secrets, form)
+    )
+    if settings.log_level:
+        level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.basicConfig(level=max(level, logging.INFO), handlers=[handler], force=True)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
 
 
 def check_deployment(settings: Settings) -> str:
@@ -298,6 +418,18 @@ def check_deployment(settings: Settings) -> str:
         return f"{settings.data_dir} is usable, deployment {context.store.deployment}"
     finally:
         context.store.close()
+
+
+def judge_deployment(settings: Settings) -> list[Alarm]:
+    """What is wrong with the data directory's deployment, whichever process runs it; as the
+    admins' chat and ``/health`` have it. Nothing where there is no database: none is made."""
+    if not settings.database.exists():
+        return []
+    store = Store(settings.database, clock=time.time)
+    try:
+        return Gauges(store=store, settings=settings, clock=time.time).judge(Vitals())
+    finally:
+        store.close()
 
 
 async def examine_services(settings: Settings) -> list[Finding]:
@@ -341,6 +473,8 @@ async def reap(settings: Settings, *, deployment: str | None, dry_run: bool) -> 
     claims by the data directory's own database is spared. :class:`ProviderError` or
     :class:`Unclear` where the listing is not complete.
     """
+    if deployment is None:
+        _require_home(settings)
     wanted = deployment or read_claims(settings)[0]
     provider = build_provider(settings, deployment=wanted or "")
     try:
@@ -352,6 +486,22 @@ async def reap(settings: Settings, *, deployment: str | None, dry_run: bool) -> 
     finally:
         await provider.close()
     return [Reaped(orphan=each, destroyed=each.instance in proven) for each in orphans]
+
+
+def _require_home(settings: Settings) -> None:
+    """:class:`DatabaseError` in a copied directory: machines of its name are the original's."""
+    if not settings.database.exists():
+        return
+    store = Store(settings.database, clock=time.time)
+    try:
+        strangeness = find_strangeness(store, settings.data_dir)
+    finally:
+        store.close()
+    if strangeness:
+        raise DatabaseError(
+            f"{settings.data_dir} is taken for a copy ({strangeness}): say with --deployment "
+            "whose machines are meant"
+        )
 
 
 def _claims_if_readable(settings: Settings) -> frozenset[str]:
@@ -382,3 +532,19 @@ def read_claims(settings: Settings) -> tuple[str | None, frozenset[str]]:
         return store.deployment, frozenset(claimed)
     finally:
         store.close()
+
+
+def restore(settings: Settings, backup: Path, *, keep_deployment: bool) -> Restoration:
+    """As :func:`controller.backups.restore`, for the data directory of these settings.
+
+    :class:`AlreadyRunning` while another process works on it.
+    """
+    lock = _lock(settings)
+    if not _acquire(lock):
+        raise AlreadyRunning(f"another process works on {settings.data_dir}: end it first")
+    try:
+        return backups.restore(
+            backup, settings.database, keep_deployment=keep_deployment, clock=time.time
+        )
+    finally:
+        lock.release()

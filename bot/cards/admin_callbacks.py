@@ -154,6 +154,21 @@ class HealthPress(CallbackData, prefix="hl"):
     """Looks again."""
 
 
+class AlertAct(StrEnum):
+    """Which page a press under an alert opens."""
+
+    MACHINES = "m"
+    SPEND = "s"
+    QUEUE = "q"
+    HEALTH = "h"
+
+
+class AlertPress(CallbackData, prefix="al"):
+    """Opens a page below the card that tells what is wrong."""
+
+    act: AlertAct
+
+
 class LogPress(CallbackData, prefix="lo"):
     """Shows the log of a job in a new message."""
 

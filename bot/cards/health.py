@@ -8,10 +8,20 @@ from dataclasses import dataclass
 from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup
 from aiogram.utils.formatting import Bold, Text, as_list
 
+from bot.alarm_texts import describe_alarm
 from bot.cards.admin_callbacks import HealthPress
 from bot.cards.view import View
 from bot.cards.wording import show_moment
 from bot.texts import Tongue
+from controller.alarms import Alarm
+from controller.alerts import AlertKind
+
+#: By alarm: the problem that it is.
+_TOLD_AS = {
+    AlertKind.LOOP: "loop",
+    AlertKind.LISTING: "listing",
+    AlertKind.DATABASE: "database",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +29,8 @@ class Health:
     """What was found at ``now``; ages are seconds, None where that does not run."""
 
     now: float
+    alarms: Sequence[Alarm] = ()
+    """What is wrong, as the admins are told of it."""
     problems: Sequence[str] = ()
     """As ``/healthz`` names them: ``loops``, ``loop <name>``, ``listing``, ``poller`` …"""
     storage_works: bool
@@ -35,7 +47,8 @@ class Health:
 
 def draw_health(health: Health, tongue: Tongue) -> View:
     """A line a part; what does not work is named first."""
-    wrong = [_describe_problem(each, tongue) for each in health.problems]
+    wrong = [describe_alarm(each, tongue) for each in health.alarms]
+    wrong += _list_problems(health, tongue)
     if not health.storage_works:
         wrong.append(tongue("health-no-storage"))
     if health.rents and health.credit_usd is None:
@@ -60,6 +73,16 @@ def draw_health(health: Health, tongue: Tongue) -> View:
     lines.append(tongue("health-version", version=health.version))
     again = InlineKeyboardButton(text=tongue("button-refresh"), callback_data=HealthPress().pack())
     return View(as_list(*lines), InlineKeyboardMarkup(inline_keyboard=[[again]]))
+
+
+def _list_problems(health: Health, tongue: Tongue) -> list[str]:
+    """Those that no alarm tells of already."""
+    told = {_TOLD_AS.get(each.kind) for each in health.alarms}
+    return [
+        _describe_problem(each, tongue)
+        for each in health.problems
+        if each.partition(" ")[0] not in told
+    ]
 
 
 def _describe_problem(problem: str, tongue: Tongue) -> str:

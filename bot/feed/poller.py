@@ -23,7 +23,7 @@ from aiogram.exceptions import (
 )
 from aiogram.methods import TelegramMethod
 
-from controller.errors import SettingsError
+from controller.errors import DatabaseFull, SettingsError
 from controller.service import Controller
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,14 @@ class Poller:
         while True:
             try:
                 updates = await self._fetch()
+                if updates:
+                    self._controller.inbox_add(_pack(updates))
+            except DatabaseFull as error:
+                # not confirmed: Telegram keeps them and sends them again
+                self._failures += 1
+                log.error("Updates are left with Telegram: %s", error)
+                await asyncio.sleep(self._backoff.wait_s(self._failures))
+                continue
             except AiogramError as error:
                 self._failures += 1
                 await asyncio.sleep(await self._judge(error))
@@ -89,7 +97,6 @@ class Poller:
             self._failures = 0
             self._answered = True
             if updates:
-                self._controller.inbox_add(_pack(updates))
                 self._on_news()
 
     async def _fetch(self) -> list[dict[str, Any]]:

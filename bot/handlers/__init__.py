@@ -6,6 +6,7 @@ from aiogram import Router
 
 from bot.handlers import (
     admin,
+    alerts,
     batch,
     errors,
     health,
@@ -37,6 +38,7 @@ def make_routers() -> list[Router]:
         people.make_router(),
         queue.make_router(),
         health.make_router(),
+        alerts.make_router(),
         admin.make_router(),
         admin.make_refusals(),
         batch.make_router(),

@@ -9,6 +9,7 @@ from aiogram.types import BufferedInputFile, CallbackQuery, Message
 from aiogram.utils.formatting import Bold, Code, ExpandableBlockQuote, Text, as_list
 
 from bot.cards.admin_callbacks import (
+    AlertPress,
     HealthPress,
     LogPress,
     MachinePress,
@@ -26,7 +27,9 @@ from controller.records import Job
 
 #: Of the text of a message, whose limit is 4096 UTF-16 units (Bot API: sendMessage).
 _LOG_UNITS = 3000
-_ADMIN_PRESSES = (HealthPress, LogPress, MachinePress, PersonPress, QueuePress, SpendPress)
+_ADMIN_PRESSES = (
+    AlertPress, HealthPress, LogPress, MachinePress, PersonPress, QueuePress, SpendPress,
+)  # fmt: skip
 
 
 def make_router() -> Router:

@@ -46,6 +46,7 @@ async def _draw(desk: Desk) -> View:
     found = examine_health(controller)
     health = Health(
         now=controller.clock(),
+        alarms=controller.judge(),
         problems=_read_names(found["problems"]),
         storage_works=await controller.storage_answers(),
         rents=controller.rents,

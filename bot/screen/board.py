@@ -18,7 +18,7 @@ from aiogram.types import ReplyParameters
 
 from bot.cards.view import View
 from bot.screen.exhibits import Exhibit, Exhibits
-from bot.screen.message import edit_message, is_closed
+from bot.screen.message import delete_message, edit_message, is_closed
 from bot.screen.shown import Shown
 from bot.screen.snapshots import Snapshots
 from bot.texts import Texts
@@ -62,9 +62,10 @@ class Board:
         if shown.details and exhibit.job is not None:
             await self._snapshots.read_log(exhibit.job)
         view = exhibit.draw(shown)
-        if shown.fingerprint == view.fingerprint:
+        rings = exhibit.ring > shown.rung
+        if shown.fingerprint == view.fingerprint and not rings:
             return False
-        if card.message is None and shown.resent and not exhibit.ended:
+        if card.message is None and shown.resent and not (exhibit.ended or rings):
             return False
         try:
             await self._put_plainly(bot, exhibit, view)
@@ -142,6 +143,9 @@ class Board:
     async def _put(self, bot: Bot, exhibit: Exhibit, view: View) -> None:
         card, shown = exhibit.card, Shown.read(exhibit.card.shown)
         message, media, resent = card.message, shown.media, shown.resent
+        rings = exhibit.ring > shown.rung
+        if rings:
+            message, media, resent = None, "", False
         if message is not None:
             frame = None
             if view.frame and exhibit.job is not None and not media:
@@ -159,17 +163,24 @@ class Board:
             # noted when it is there: one that could not be sent is sent when that is possible
             message = await self._send(bot, exhibit, view)
         new = {"fingerprint": view.fingerprint, "media": media, "resent": resent}
+        if rings:
+            new["rung"] = exhibit.ring
         self.change(card.subject, message=message, shown=new)
+        if rings and card.message is not None:
+            await delete_message(bot, card)
 
     async def _send(self, bot: Bot, exhibit: Exhibit, view: View) -> int:
         reply = None
         if exhibit.reply_to is not None:
             reply = ReplyParameters(message_id=exhibit.reply_to, allow_sending_without_reply=True)
         # an ask rings: somebody waits for the answer
+        rings = exhibit.subject.startswith("ask:") or (
+            exhibit.ring > Shown.read(exhibit.card.shown).rung
+        )
         sent = await bot.send_message(
             exhibit.card.chat,
             **view.as_kwargs(),
-            disable_notification=not exhibit.subject.startswith("ask:"),
+            disable_notification=not rings,
             reply_parameters=reply,
         )
         return sent.message_id

@@ -26,7 +26,8 @@ from bot.screen.endings import Endings
 from bot.screen.exhibits import Exhibit
 from bot.screen.pace import Pace
 from bot.screen.traffic import Postponed, Traffic, Urgency, urgent
-from controller.errors import StorageError, Unclear
+from controller.errors import DatabaseFull, StorageError, Unclear
+from controller.log_ids import log_ids, note_ids
 from controller.service import Controller
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class Chat:
         self._news.set()
 
     async def run(self, bot: Bot) -> None:
+        note_ids(chat=self.id)
         while True:
             self._news.clear()
             subject, at, urgency = self._choose()
@@ -109,10 +111,12 @@ class Chat:
                     self._spawn(subject)
                 await self._wait(wait_s)
             else:
-                await self._show(bot, subject, urgency)
+                with log_ids(**name_subject(subject)):
+                    await self._show(bot, subject, urgency)
 
     async def deliver(self, bot: Bot, subject: str) -> None:
         """Tell of an end, however long that takes."""
+        note_ids(chat=self.id, **name_subject(subject))
         failures = 0
         while True:
             backoff = self._pace.backoff
@@ -190,11 +194,24 @@ class Chat:
                 log.warning("chat %s has to wait: %s", self.id, error)
                 self._hold(self._pace.backoff.wait_s(self._failures))
                 return
+            except DatabaseFull as error:
+                self._wait_for_room(subject, urgency, error)
+                return
             except Exception:
                 log.exception("the card of %s could not be shown", subject)
         self._failures = 0
-        self._plan(subject, exhibit, sent=sent)
-        self._forget(subject, seen)
+        try:
+            self._plan(subject, exhibit, sent=sent)
+            self._forget(subject, seen)
+        except DatabaseFull as error:
+            self._wait_for_room(subject, urgency, error)
+
+    def _wait_for_room(self, subject: str, urgency: Urgency, error: DatabaseFull) -> None:
+        """What was shown cannot be noted: each further try might show it twice, so they are few."""
+        self.add(subject, urgency=urgency)
+        self._failures += 1
+        log.warning("chat %s has to wait: %s", self.id, error)
+        self._hold(self._pace.stubborn.wait_s(self._failures))
 
     def _plan(self, subject: str, exhibit: Exhibit | None, *, sent: bool) -> None:
         """When to look again, and what follows from an end."""
@@ -237,6 +254,11 @@ class Chat:
     @property
     def _is_group(self) -> bool:
         return self.id < 0
+
+
+def name_subject(subject: str) -> dict[str, str]:
+    """The id of the job that a card shows, for the log; nothing for what shows no single one."""
+    return {} if ":" in subject else {"job": subject}
 
 
 def cursor_name(chat: int) -> str:

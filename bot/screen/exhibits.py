@@ -1,7 +1,8 @@
 """What a card's subject is now: what to draw, how often to look, whether it has ended.
 
-Subjects are ``<job id>``, ``batch:<id>``, ``group:<chat>`` and ``ask:<job>:<admin>``. A job of a
-batch and a sample have no card of their own; their rows only remember that they were handed out.
+Subjects are ``<job id>``, ``batch:<id>``, ``group:<chat>``, ``ask:<job>:<admin>`` and
+``alerts:<admin>``. A job of a batch and a sample have no card of their own; their rows only
+remember that they were handed out.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bot.cards.alerts import AlertsSnapshot, draw_alerts
 from bot.cards.asking import draw_ask, waits_for_price
 from bot.cards.batch import draw_batch, draw_batch_ask
 from bot.cards.card import draw_card
 from bot.cards.group import draw_group
 from bot.cards.view import View
 from bot.feed.albums import is_quiet
+from bot.screen.alarms import find_ring
 from bot.screen.shown import Shown
 from bot.screen.snapshots import Snapshots
 from bot.texts import Texts
+from controller.alarms import list_standing
 from controller.errors import NoSuchJob
 from controller.records import TERMINAL, Batch, Card, Job
 from controller.service import Controller
@@ -44,6 +48,8 @@ class Exhibit:
     draw: Callable[[Shown], View] | None = None
     """None for what has no card of its own."""
     reply_to: int | None = None
+    ring: int = 0
+    """Whoever was not rung for this yet gets a new message, audibly; 0 for what never rings."""
     job: Job | None = None
     batch: Batch | None = None
 
@@ -116,6 +122,8 @@ class Exhibits:
                 return self._find_batch(rest)
             case "group":
                 return self._find_group(int(rest))
+            case "alerts":
+                return self._find_alerts(subject, int(rest))
             case _ if kind.startswith("ask:"):
                 return self._find_ask(subject, kind.removeprefix("ask:"))
         job = self.find_job(subject)
@@ -219,6 +227,34 @@ class Exhibits:
             draw=lambda shown: draw_group(
                 self._snapshots.take_group(chat, jobs, shown), self._texts[language]
             ),
+        )
+
+    def _find_alerts(self, subject: str, admin: int) -> Exhibit | None:
+        """What is wrong now; for whoever is no admin any more there is nothing."""
+        if not self._snapshots.is_admin(admin):
+            return None
+        alarms = self._controller.alarms()
+        standing, ring = list_standing(alarms), find_ring(alarms)
+        card = self._controller.card(subject)
+        if standing and (card is None or card.finished):
+            if card is None or ring > Shown.read(card.shown).rung:
+                # what was told before stays above, as it ended
+                card = self.make_card(subject, admin)
+            else:
+                card = dataclasses.replace(card, finished=False)
+                self._controller.save_card(card)
+        if card is None:
+            return None
+        shot = AlertsSnapshot(alarms=alarms, rents=self._controller.rents)
+        language = self._snapshots.find_language(admin)
+        return Exhibit(
+            card=card,
+            language=language,
+            since=min((each.opened_at for each in standing), default=0.0),
+            live=False,
+            ended=not standing,
+            ring=ring,
+            draw=lambda _: draw_alerts(shot, self._texts[language]),
         )
 
     def _find_ask(self, subject: str, job_id: str) -> Exhibit | None:

@@ -23,7 +23,7 @@ from aiogram.utils.formatting import Text
 from bot.cards.results import Link, name_result
 from bot.settings import BotSettings
 from bot.texts import Texts
-from controller.errors import NotStored, StorageError
+from controller.errors import NotStored, StorageError, TooLarge
 from controller.records import Card, Job
 from controller.service import Controller
 
@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 
 #: An upload of 50 MB over a slow line; aiogram's own limit is a minute.
 UPLOAD_TIMEOUT_S = 1800
-#: Bot API, sendPhoto: 10 MB at most.
-_PHOTO_BYTES = 10 * 1000**2
 
 
 def find_link(controller: Controller, job: Job) -> Link:
@@ -58,15 +56,15 @@ async def open_looks(
         picture = clip = None
         try:
             picture = await stack.enter_async_context(controller.picture_file(job))
-            if picture.stat().st_size > _PHOTO_BYTES:
-                picture = None
-        except NotStored:
-            log.debug("job %s has no picture", job.id)
+        except (NotStored, TooLarge) as error:
+            log.debug("job %s has no picture: %s", job.id, type(error).__name__)
         if 0 < await controller.clip_bytes(job) <= settings.upload_limit:
             try:
-                clip = await stack.enter_async_context(controller.clip_file(job))
-            except NotStored:
-                log.info("the clip of job %s is gone", job.id)
+                clip = await stack.enter_async_context(
+                    controller.clip_file(job, limit=settings.upload_limit)
+                )
+            except (NotStored, TooLarge) as error:
+                log.info("the clip of job %s is gone: %s", job.id, type(error).__name__)
         yield picture, clip
 
 

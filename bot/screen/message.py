@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from aiogram import Bot
-from aiogram.exceptions import TelegramBadRequest, TelegramEntityTooLarge, TelegramNotFound
+from aiogram.exceptions import (
+    AiogramError,
+    TelegramBadRequest,
+    TelegramEntityTooLarge,
+    TelegramNotFound,
+)
 from aiogram.types import FSInputFile, InputMediaPhoto
 
 from bot.cards.progress import CAPTION_UNITS, cut
@@ -23,6 +28,7 @@ from controller.records import Card
 log = logging.getLogger(__name__)
 
 PHOTO, REFUSED, GONE = "photo", "refused", "gone"
+_IS_MEDIA = "there is no text in the message to edit"
 _MESSAGE_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 _CHAT_GONE = (
     "chat not found",
@@ -64,8 +70,21 @@ async def edit_message(
             return media
         if is_gone(error):
             return GONE
-        raise
+        if media == PHOTO or _IS_MEDIA not in error.message.lower():
+            raise
+        # it became a photo by a call whose answer was lost
+        return await edit_message(bot, card, view, PHOTO, None)
     return media
+
+
+async def delete_message(bot: Bot, card: Card) -> None:
+    """Best effort: one that is too old to be deleted (Bot API: deleteMessage), or gone, stays."""
+    if card.message is None:
+        return
+    try:
+        await bot.delete_message(chat_id=card.chat, message_id=card.message)
+    except AiogramError as error:
+        log.info("an old card of %s stays: %s", card.subject, type(error).__name__)
 
 
 def is_unchanged(error: TelegramBadRequest) -> bool:

@@ -16,6 +16,7 @@ from aiogram import Bot
 from aiogram.exceptions import AiogramError
 
 from bot.roles import find_admins
+from bot.screen.alarms import Alarms
 from bot.screen.batch_quotes import BatchQuotes
 from bot.screen.board import CONFIRM_S, Board
 from bot.screen.chat import Chat, cursor_name
@@ -29,6 +30,7 @@ from bot.screen.snapshots import Snapshots
 from bot.screen.traffic import Traffic, Urgency
 from bot.settings import BotSettings
 from bot.texts import Texts
+from controller.errors import DatabaseFull
 from controller.records import Event, Job
 from controller.service import Controller
 
@@ -54,6 +56,7 @@ class Notifier:
         quoting = Quoting(controller, self.poke, self._start)
         snapshots = Snapshots(controller, settings, quotes, quoting)
         self._board = Board(controller, texts, snapshots)
+        self._alarms = Alarms(controller, settings)
         self._endings = Endings(controller, self._board, snapshots, settings, texts)
         self._pace = pace or Pace()
         self.counters = Counters()
@@ -142,14 +145,21 @@ class Notifier:
     async def _follow(self) -> None:
         seen = settled = self._controller.cursor(CURSOR)
         while True:
+            self._controller.vitals.beat("loop:notifier")
             events = self._controller.events_after(seen)
-            for event in events:
-                self._take_event(event)
-                seen = event.id
-            lowest = self._find_lowest(seen)
-            if lowest > settled:
-                self._controller.move_cursor(CURSOR, lowest)
-                settled = lowest
+            try:
+                self._alarms.show(self._route)
+                for event in events:
+                    self._take_event(event)
+                    seen = event.id
+                lowest = self._find_lowest(seen)
+                if lowest > settled:
+                    self._controller.move_cursor(CURSOR, lowest)
+                    settled = lowest
+            except DatabaseFull as error:
+                log.warning("what happens cannot all be shown now: %s", error)
+                await asyncio.sleep(self._pace.stubborn.first_s)
+                continue
             if events:
                 await asyncio.sleep(0)
             else:

@@ -28,6 +28,8 @@ class Shown:
     """A batch does again what was done before."""
     told: int = 0
     """How many messages of its end were sent."""
+    rung: int = 0
+    """Of alerts: for when people were rung, milliseconds of the epoch."""
 
     @classmethod
     def read(cls, text: str) -> Self:

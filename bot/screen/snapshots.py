@@ -167,6 +167,9 @@ class Snapshots:
         hours = max(0.0, self._controller.clock() - attempt.assigned_at) / 3600
         return job.cost_usd + machine.usd_per_hour * hours + attempt.traffic_usd
 
+    def is_admin(self, user: int) -> bool:
+        return find_role(self._controller, self._settings, user) is Role.ADMIN
+
     def find_language(self, user: int, other: str = "en") -> str:
         return find_language(self._controller, user, other)
 

@@ -7,11 +7,14 @@ import logging
 from collections import Counter
 from typing import Any
 
+from bot.alarm_texts import describe_alarm
 from bot.terminal.console import Reporter
 from bot.terminal.fleet import Fleet
 from bot.terminal.rows import Item, job_row
 from bot.terminal.sources import Source
 from bot.texts import Tongue
+from controller.alarms import list_standing
+from controller.alerts import AlertKind, Severity
 from controller.errors import ControllerError, TooLate, UserError
 from controller.machine_logs import clean
 from controller.records import TERMINAL, Event, Job
@@ -38,6 +41,8 @@ class Batch:
         self._tongue = tongue
         self._cursor = controller.newest_event()
         self._fleet = Fleet(controller, reporter)
+        self._warned: set[tuple[AlertKind, Severity, float]] = set()
+        """Troubles that were told of."""
         self._pause: float | None = None
         """The pause that was told of last."""
         self._last_words: list[tuple[str, str]] = []
@@ -150,10 +155,19 @@ class Batch:
 
     async def _look(self) -> None:
         self._warn_of_pause()
+        self._warn_of_alarms()
         for item in self.open():
             if item.job and item.job.state is JobState.RUNNING:
                 await self._look_at(item)
         self._fleet.look()
+
+    def _warn_of_alarms(self) -> None:
+        """Once a trouble, and again where it gets worse; chats are no business of a terminal."""
+        for alarm in list_standing(self._controller.alarms()):
+            told = alarm.kind, alarm.severity, alarm.opened_at
+            if alarm.kind is not AlertKind.CHATS and told not in self._warned:
+                self._warned.add(told)
+                self.reporter.warn(describe_alarm(alarm, self._tongue))
 
     def _warn_of_pause(self) -> None:
         """Once a pause, where a video waits: it goes on to wait."""

@@ -11,6 +11,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from controller.foreign import tidy
 from remote_runner.protocol import Status
 
 
@@ -65,6 +66,7 @@ class PlainReporter:
         self._output.flush()
 
     def _line(self, level: str, text: str) -> None:
+        text = show_plainly(text)
         try:
             print(f"[{self._now():%H:%M:%S}] [{level}] {text}", file=self._output, flush=True)
         except BrokenPipeError:
@@ -103,26 +105,32 @@ class BarReporter:
     def progress(self, name: str, status: Status) -> None:
         if name not in self._bars:
             self._progress.start()  # not before: a question may have to be asked
-            self._bars[name] = self._progress.add_task(name, total=None, fps=0.0)
+            self._bars[name] = self._progress.add_task(show_plainly(name), total=None, fps=0.0)
         self._progress.update(
             self._bars[name],
             total=status.total or None,
             completed=status.done,
             fps=status.fps,
-            description=f"{name} · {status.phase}",
+            description=f"{show_plainly(name)} · {status.phase}",
         )
 
     def close(self) -> None:
         self._progress.stop()
 
     def _print(self, text: str, style: str) -> None:
-        self._progress.console.print(text, style=style, markup=False, highlight=False)
+        shown = show_plainly(text)
+        self._progress.console.print(shown, style=style, markup=False, highlight=False)
 
 
 def open_reporter(json_file: str | None = None) -> Reporter:
     """Bars where somebody looks, lines where a program reads; out of the way of printed JSON."""
     output = sys.stderr if json_file == "-" else sys.stdout
     return BarReporter(Console(file=output)) if output.isatty() else PlainReporter(output)
+
+
+def show_plainly(text: str) -> str:
+    """As one line that moves no cursor: there are names in it that strangers chose."""
+    return tidy(text, len(text))
 
 
 def describe_progress(status: Status) -> str:

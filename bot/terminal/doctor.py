@@ -15,11 +15,15 @@ from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.exceptions import AiogramError, TelegramUnauthorizedError
 
+from bot.alarm_texts import advise, describe_alarm
 from bot.settings import BotSettings, load_bot_settings
+from bot.texts import Texts
+from controller.alerts import Severity
 from controller.checkup import Finding, fail, ok, warn
+from controller.data_checkup import examine_data
 from controller.errors import ControllerError, SettingsError
 from controller.settings import Settings, load_settings
-from controller.wiring import check_deployment, examine_services
+from controller.wiring import check_deployment, examine_services, judge_deployment
 
 _SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "sample.mp4"
 _LOW_SPACE = 5 * 10**9
@@ -35,18 +39,36 @@ async def examine(env: Mapping[str, str]) -> list[Finding]:
     findings += [
         ok("settings", f"provider {settings.provider}, storage {settings.storage}"),
         _check_data(settings),
+        *examine_data(settings),
         _check_space(settings),
         await _check_runner(),
     ]
     if settings.provider == "local":
         findings.append(await _check_device(settings))
     findings += await _check_services(settings)
+    findings += find_alarms(settings)
     try:
         findings += await _check_telegram(load_bot_settings(env))
     except SettingsError as error:
         remedy = "needed for noxfvr bot only; noxfvr batch and make demo work without"
         findings += [warn("telegram", problem, remedy) for problem in error.problems]
     return findings
+
+
+def find_alarms(settings: Settings) -> list[Finding]:
+    """What is wrong with the deployment now, in the words of the admins' chat."""
+    tongue = Texts()["en"]
+    try:
+        alarms = judge_deployment(settings)
+    except ControllerError:
+        return []  # that it cannot be opened is found beside this
+    level = {Severity.WARNING: warn, Severity.CRITICAL: fail}
+    return [
+        level[each.severity](
+            f"alert {each.kind}", describe_alarm(each, tongue), advise(each, tongue)
+        )
+        for each in alarms
+    ]
 
 
 def _check_data(settings: Settings) -> Finding:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from bot.terminal.batch import show_time
+from bot.terminal.console import show_plainly
 from bot.terminal.rows import Item, as_item, job_row
 from bot.texts import Tongue
 from controller.errors import ProviderError, Unclear
@@ -45,9 +46,9 @@ async def show_status(controller: Controller, tongue: Tongue, *, as_json: bool) 
     for job, item in zip(jobs, items, strict=True):
         # plans that nobody started are no news
         if job.state is not JobState.CANCELLED or job.started_at is not None:
-            click.echo(_describe_job(controller, job, item, tongue))
+            click.echo(show_plainly(_describe_job(controller, job, item, tongue)))
     for machine in controller.machines():
-        click.echo(_describe_machine(controller, machine))
+        click.echo(show_plainly(_describe_machine(controller, machine)))
     if not jobs:
         click.echo("No jobs yet.")
     if controller.rents:

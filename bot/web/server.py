@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bot.cards.choices import fit_task
 from bot.defaults import find_task
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 #: Bodies that are read whole; parts of files are not.
 _LARGEST_BODY = 64 << 10
 _SHUTDOWN_S = 2.0
+#: Failures of whoever asks, which the server itself would tell with all their causes.
+_THEIRS = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
 
 
 def build_app(controller: Controller, settings: BotSettings, texts: Texts) -> web.Application:
@@ -49,7 +52,10 @@ async def serve_web(
     """
     # addresses hold codes, so that nothing is logged of a request
     runner = web.AppRunner(
-        build_app(controller, settings, texts), access_log=None, shutdown_timeout=_SHUTDOWN_S
+        build_app(controller, settings, texts),
+        access_log=None,
+        logger=_make_log(),
+        shutdown_timeout=_SHUTDOWN_S,
     )
     await runner.setup()
     controller.uploads.choose_task = lambda owner, facts: fit_task(
@@ -66,6 +72,23 @@ async def serve_web(
             await asyncio.wait([resuming])
         await controller.uploads.close()
         await runner.cleanup()
+
+
+class _OfOurs(logging.Filter):
+    """Leaves out requests that are not even HTTP, and lines that drop: anybody can do so any
+    number of times, and what is told of it quotes their addresses."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, _THEIRS)
+
+
+def _make_log() -> logging.Logger:
+    """Where the server itself says what fails."""
+    server_log = logging.getLogger(f"{__name__}.http")
+    if not server_log.filters:
+        server_log.addFilter(_OfOurs())
+    return server_log
 
 
 async def _listen(runner: web.AppRunner, controller: Controller) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from controller import policy
+from controller.foreign import tidy
+from controller.log_ids import logged
 from controller.mailbox import Mailbox
 from controller.providers.base import Provider
 from controller.quotes import Quotes
@@ -20,6 +22,7 @@ from controller.vitals import Vitals
 log = logging.getLogger(__name__)
 
 _IDLE_MARGIN_S = 60.0
+_LOCAL_IDLE_MARGIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +42,11 @@ class Context:
     def idle_orders_s(self) -> float:
         """How long a runner waits by itself: longer than we do, so that it is ended by our hand
         where there is one, and by its own where there is not."""
-        margin_s = _IDLE_MARGIN_S if self.provider.rents else 0.0
+        margin_s = _IDLE_MARGIN_S if self.provider.rents else _LOCAL_IDLE_MARGIN_S
         return self.settings.idle_s + margin_s
 
 
+@logged
 def end_attempt(
     context: Context, attempt: Attempt, to: AttemptState, reason: AnyReason, detail: str
 ) -> None:
@@ -52,6 +56,7 @@ def end_attempt(
     happens where somebody else has closed the attempt meanwhile.
     """
     store, now = context.store, context.clock()
+    detail = tidy(detail)
     with store.transaction():
         closed = store.attempts.move(attempt, to, ended_at=now, reason=reason, detail=detail)
         if closed is None:

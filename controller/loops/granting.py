@@ -1,11 +1,14 @@
-"""Which segments of earlier attempts a new one goes on behind."""
+"""What an attempt is given: its job, and the segments of earlier ones to go on behind."""
 
 from __future__ import annotations
 
+from controller.backups import last_restoration
 from controller.grants import Lot
 from controller.loops.context import Context
+from controller.places import attempt_prefix
 from controller.records import Attempt, Job, Machine
 from controller.states import Reason
+from remote_runner.protocol import Outcome, ProtocolError
 from remote_runner.protocol import Reason as RunnerReason
 
 #: Ends that speak against what was made: the next attempt makes it anew.
@@ -18,6 +21,22 @@ async def write_grant(context: Context, machine: Machine, job: Job, attempt: Att
     await context.mailbox.write_grant(
         machine, job, attempt, context.settings.runner_device, find_lots(context, job, attempt)
     )
+
+
+async def clear_lost_time(context: Context, job: Job, attempt: Attempt) -> None:
+    """Remove what an attempt of the same number left that a restored database does not know.
+
+    Its failure would end the new one. A result that it left stays: it is looked at like any other.
+    """
+    restored = last_restoration(context.store)
+    if restored is None or job.created_at > restored.at:
+        return
+    try:
+        result = await context.mailbox.result(attempt)
+    except ProtocolError:
+        result = None
+    if result is None or result.outcome is not Outcome.DONE:
+        await context.storage.delete_prefix(attempt_prefix(attempt))
 
 
 def find_lots(context: Context, job: Job, attempt: Attempt) -> list[Lot]:

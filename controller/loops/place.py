@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from controller import policy
+from controller.alerts import CREDIT_NONE_USD
 from controller.errors import (
     BadImage,
     BadKey,
@@ -16,8 +17,9 @@ from controller.errors import (
     StorageError,
     Unclear,
 )
+from controller.log_ids import logged, note_ids
 from controller.loops.context import Context, end_attempt
-from controller.loops.granting import write_grant
+from controller.loops.granting import clear_lost_time, write_grant
 from controller.loops.renting import Rent, assign
 from controller.loops.sampling import end_orphans
 from controller.queue import PAUSED
@@ -28,8 +30,6 @@ from controller.terms import price_cap
 log = logging.getLogger(__name__)
 
 _RENTS_A_TICK = 4
-#: Credit below this is not worth a machine: it would be stopped in the middle of its work.
-LOW_CREDIT_USD = 0.10
 _CREDIT_S = 300.0
 _REFUSED_S = 300.0
 
@@ -81,6 +81,7 @@ class Place:
                         rents = _RENTS_A_TICK
         return placed
 
+    @logged
     async def _place_on_warm(self, job: Job) -> bool:
         context = self._context
         for machine in context.store.machines.select([MachineState.READY]):
@@ -106,6 +107,7 @@ class Place:
         machines = self._context.store.machines.select()
         return len(machines) < self._context.settings.max_machines
 
+    @logged
     async def _rent_for(self, job: Job) -> Outcome:
         """Choose, commit, then pay: exactly one create call for one committed row."""
         context = self._context
@@ -135,6 +137,7 @@ class Place:
             assigned = assign(context, job, machine, add=True, traffic_usd=machine.traffic_usd)
         if assigned is None:
             return Outcome.NOT_THIS_JOB  # somebody was faster
+        note_ids(assigned[1])
         self.renting.add(machine.id)
         try:
             await self._give_orders(machine, *assigned)
@@ -166,7 +169,7 @@ class Place:
                 self._credit_at = now
             except (ProviderError, Unclear) as error:
                 log.warning("The credit is not known: %s", error)
-        if self._credit is not None and self._credit < LOW_CREDIT_USD:
+        if self._credit is not None and self._credit < CREDIT_NONE_USD:
             self._credit_at = min(self._credit_at, now - _CREDIT_S + 30)
             return Reason.NO_CREDIT, f"${self._credit:.2f} left"
         return None
@@ -211,6 +214,7 @@ class Place:
 
     async def _give_orders(self, machine: Machine, job: Job, attempt: Attempt) -> None:
         context = self._context
+        await clear_lost_time(context, job, attempt)
         await write_grant(context, machine, job, attempt)
         await context.mailbox.write_orders(
             machine,

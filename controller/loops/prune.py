@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from ulid import ULID
 
-from controller.errors import ControllerError
+from controller.errors import ControllerError, DatabaseFull
+from controller.log_ids import logged
 from controller.loops.context import Context
 from controller.loops.sweep import sweep_uploads
 from controller.places import job_prefix, machine_prefix
@@ -40,13 +43,20 @@ class Prune:
 
     async def tick(self) -> int:
         """How many things were ended or removed."""
-        ended = self._expire()
-        removed = await self._remove_strays() + await self._remove_jobs()
+        count = 0
+        with _going_on():
+            count += self._expire()
+        with _going_on():
+            count += await self._remove_strays()
+        with _going_on():
+            count += await self._remove_jobs()
         await self._remove_machines()
-        removed += await self._abort_uploads() + await sweep_uploads(self._context)
+        with _going_on():
+            count += await self._abort_uploads() + await sweep_uploads(self._context)
         self._remove_files()
-        forgotten = self._context.store.inbox.forget(self._context.clock() - _KEEP_UPDATES_S)
-        return ended + removed + forgotten
+        with _going_on():
+            count += self._context.store.inbox.forget(self._context.clock() - _KEEP_UPDATES_S)
+        return count
 
     def _expire(self) -> int:
         store, now = self._context.store, self._context.clock()
@@ -79,13 +89,17 @@ class Prune:
         for job in due:
             if self._context.store.jobs.is_repeated(job.id):
                 continue  # a retry came while others were removed
-            try:
-                await self._remove_job(job)
-            except ControllerError as error:
-                log.warning("Leftovers of job %s stay for now: %s", job.id, error)
-                continue
-            count += 1
+            count += await self._remove_safely(job)
         return count
+
+    @logged
+    async def _remove_safely(self, job: Job) -> bool:
+        try:
+            await self._remove_job(job)
+        except ControllerError as error:
+            log.warning("Leftovers of job %s stay for now: %s", job.id, error)
+            return False
+        return True
 
     async def _remove_job(self, job: Job) -> None:
         store, storage = self._context.store, self._context.storage
@@ -105,8 +119,9 @@ class Prune:
         keys = [entry.key for entry in entries if not entry.key.startswith(_BUNDLES)]
         for machine_id in {key.split("/")[1] for key in keys}:
             machine = store.machines.get(machine_id)
-            # one without a row may be another deployment's on the same bucket
-            ended = self._is_ancient(machine_id) if machine is None else machine.gone_at
+            # one without a row, or given up, may be another deployment's on the same bucket
+            foreign = machine is None or machine.disowned_at is not None
+            ended = self._is_ancient(machine_id) if foreign else machine and machine.gone_at
             if ended:
                 await self._context.storage.delete_prefix(machine_prefix(machine_id))
 
@@ -131,11 +146,20 @@ class Prune:
         settings, store = self._context.settings, self._context.store
         for folder in _children(settings.work_dir):
             machine = store.machines.get(folder.name)
-            if machine and machine.state is MachineState.GONE:
+            if machine and machine.state is MachineState.GONE and not machine.disowned_at:
                 shutil.rmtree(folder, ignore_errors=True)
         for path in _children(settings.logs_dir):
             if self._context.clock() - path.stat().st_mtime > _KEEP_LOGS_S:
                 path.unlink()
+
+
+@contextlib.contextmanager
+def _going_on() -> Iterator[None]:
+    """A database that is full keeps nothing from being removed: that may give it room."""
+    try:
+        yield
+    except DatabaseFull as error:
+        log.warning("Not all that is over is noted: %s", error)
 
 
 def _children(folder: Path) -> list[Path]:

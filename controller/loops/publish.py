@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from controller import policy
 from controller.errors import BadVideo, NotStored
+from controller.log_ids import logged
 from controller.loops.context import Context, cost_usd, free_machine
 from controller.places import output_key, sample_key
 from controller.probe import Limits, Prober, probe
@@ -29,6 +30,10 @@ _AT_ONCE = 2
 _ROUNDING_S = 0.002
 """Of times in milliseconds."""
 _RATE_SLACK = 0.02
+_SLOWEST, _FASTEST = 10.0, 1e10
+"""Source pixels a second: of one core with the heaviest network, of many cards with none."""
+_AROUND_BYTES = 64 << 20
+"""Headers, indices, and tags of a film."""
 _EXTENSIONS = frozenset(CONTAINERS) - {"auto"}
 
 
@@ -40,6 +45,7 @@ class Publisher:
         self._probe = prober
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
+    @logged
     async def publish(self, job: Job, attempt: Attempt, result: Result) -> str | None:
         """Publish, or say what is wrong with the result; None as well where it came too late."""
         look = await self._check(job, attempt, result)
@@ -64,6 +70,8 @@ class Publisher:
         failed = [check.name for check in result.checks if not check.passed]
         if failed or not result.checks:
             return _Look(f"the gate did not pass: {', '.join(failed) or 'no checks'}")
+        if not 0 < result.bytes <= most_bytes(job):
+            return _Look(f"{result.bytes} bytes are not the size of such a video")
         try:
             await self._context.mailbox.finish_output(attempt, result.bytes)
             entry = await storage.stat(key)
@@ -99,6 +107,8 @@ class Publisher:
         self, job: Job, attempt: Attempt, result: Result, final_key: str, look: _Look
     ) -> bool:
         store, now = self._context.store, self._context.clock()
+        # what is told of the output is what was found in it
+        result = replace(result, facts=look.found)
         with store.transaction():
             current = store.jobs.get(job.id)
             machine = store.machines.get(attempt.machine)
@@ -138,7 +148,9 @@ class Publisher:
             if job.sample_of is not None and look.found is not None:
                 share = look.found.frames / output_frames(job.facts, job.task)
             speed = policy.work_pixels(job.facts) * share / seconds
-            self._context.store.speeds.learn(device, policy.work_name(job.task), speed)
+            # beyond, it is no machine's: what plans rest on is not a host's to choose
+            if _SLOWEST <= speed <= _FASTEST:
+                self._context.store.speeds.learn(device, policy.work_name(job.task), speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +160,15 @@ class _Look:
     complaint: str | None
     found: Facts | None = None
     hashed_by: str = ""
+
+
+def most_bytes(job: Job) -> int:
+    """What no output of this job exceeds: all its pictures as they are, three samples a pixel, and
+    twice the source for what is beside them. A bucket is paid for by the byte."""
+    width, height = output_size(job.facts, job.task)
+    sample_bytes = 1 if job.facts.bit_depth <= 8 else 2
+    pictures = output_frames(job.facts, job.task) * width * height * 3 * sample_bytes
+    return pictures + 2 * job.source_bytes + _AROUND_BYTES
 
 
 def missing_streams(job: Job, found: Facts, result: Result) -> str | None:

@@ -13,8 +13,11 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
 
-from controller.errors import ControllerError, ProviderError, Unclear
+from controller.alerts import STRANGERS_AT_MOST
+from controller.errors import ControllerError, DatabaseFull, ProviderError, Unclear
+from controller.gauges import SPARED, STRANGERS
 from controller.labels import Label
+from controller.log_ids import logged, note_ids
 from controller.loops.context import Context, end_attempt
 from controller.providers.base import Instance, InstanceStatus
 from controller.queue import DRAINED
@@ -25,8 +28,6 @@ from remote_runner.protocol import ProtocolError
 
 log = logging.getLogger(__name__)
 
-#: More strangers under our own label than this point to a wrong database, not to leaks.
-_STRANGERS_AT_MOST = 3
 _KNOWN_S = 120.0
 """How old a listing may be to rent by it, beside three of its intervals."""
 _LAST_LOOK_S = 600.0
@@ -72,13 +73,20 @@ class Reap:
         doomed = {each.id: each for each in mended if each}
         return await self._destroy(doomed, by_label, strangers)
 
+    @logged
     async def _mend_safely(self, machine: Machine, instances: list[Instance]) -> Machine | None:
         """One machine's trouble, storage that does not answer for instance, spares no other."""
         try:
-            return await self._mend(machine, instances)
-        except ControllerError as error:
-            log.warning("Machine %s cannot be judged now: %s", machine.id, error)
-            return self._retire(machine.id)
+            try:
+                return await self._mend(machine, instances)
+            except DatabaseFull:
+                raise
+            except ControllerError as error:
+                log.warning("Machine %s cannot be judged now: %s", machine.id, error)
+                return self._retire(machine.id)
+        except DatabaseFull as error:
+            log.warning("Machine %s: %s", machine.id, error)
+            return self._doom_unwritten(machine.id)
 
     async def _mend(self, machine: Machine, instances: list[Instance]) -> Machine | None:
         """Bring one row up to what is listed; the machine where it is to be destroyed."""
@@ -150,6 +158,7 @@ class Reap:
         settled = self._context.clock() - since >= self._context.provider.settle_s
         return machine.absences >= _PROOF and settled
 
+    @logged
     async def _lose(self, machine: Machine, reason: Reason, detail: str) -> None:
         """Give a machine up, and its attempt with it unless that has left a result to look at."""
         store = self._context.store
@@ -157,6 +166,7 @@ class Reap:
         attempt = store.attempts.open_on(machine.id)
         if attempt is None:
             return
+        note_ids(attempt)
         late = self._context.clock() > machine.expires_at + _LAST_LOOK_S
         # a result is looked at first, though not for ever: a machine is never kept for it
         if not late and await self._has_result(attempt):
@@ -192,6 +202,19 @@ class Reap:
             log.info("Destroying machine %s: %s", machine.id, machine.retire_reason)
         return machine
 
+    def _doom_unwritten(self, machine_id: str) -> Machine | None:
+        """The machine where it has to end though that cannot be written down: destroying it needs
+        no row, and the row is mended when there is room again."""
+        store, now = self._context.store, self._context.clock()
+        machine = store.machines.get(machine_id)
+        if machine is None or now >= machine.expires_at:
+            return machine
+        if store.attempts.open_on(machine.id):
+            return None
+        idle_s = self._context.settings.idle_s
+        idle = machine.idle_since is not None and now >= machine.idle_since + idle_s
+        return machine if idle or machine.retire_requested_at is not None else None
+
     async def _destroy(
         self,
         doomed: dict[str, Machine],
@@ -210,11 +233,17 @@ class Reap:
         count = len(gone.intersection(each.id for each in strangers))
         for machine_id, machine in doomed.items():
             if wanted[machine_id] <= gone:
-                count += self._note_destroyed(machine, bool(by_label.get(machine.label)))
+                try:
+                    count += self._note_destroyed(machine, bool(by_label.get(machine.label)))
+                except DatabaseFull as error:
+                    log.warning("That machine %s ends is not noted: %s", machine_id, error)
         return count
 
+    @logged
     def _note_destroyed(self, machine: Machine, was_listed: bool) -> int:
         store, now = self._context.store, self._context.clock()
+        if machine.state is not MachineState.RETIRING:
+            return 0  # its row comes after, when there is room for it
         if machine.destroyed_at is None or was_listed:
             changed = store.machines.change(
                 machine, destroyed_at=now, absences=0, absent_since=None
@@ -248,7 +277,10 @@ class Reap:
                 unknown += instances
             elif machine is None or machine.state is MachineState.GONE:
                 known += instances
-        if len(unknown) > _STRANGERS_AT_MOST:
+        vitals = self._context.vitals
+        vitals.note(STRANGERS, len(known) + len(unknown))
+        vitals.note(SPARED, len(unknown) if len(unknown) > STRANGERS_AT_MOST else 0)
+        if len(unknown) > STRANGERS_AT_MOST:
             log.error("%d machines are ours and unknown: not touching them", len(unknown))
             unknown = []
         for stranger in known + unknown:

@@ -11,7 +11,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from controller.errors import ProviderError, Unclear
+from controller.errors import DatabaseFull, ProviderError, Unclear
+from controller.log_ids import logged
 from controller.loops.context import Context
 from controller.loops.watch import Watch
 from controller.machine_logs import (
@@ -55,6 +56,7 @@ class Tail:
         self._turn = start + len(chosen)
         return sum(await asyncio.gather(*(self._follow(machine) for machine in chosen)))
 
+    @logged
     async def _follow(self, machine: Machine) -> int:
         if machine.instance is None or machine.destroyed_at is not None:
             return 0
@@ -70,8 +72,12 @@ class Tail:
         shown = [clean(line, self._context.settings.secrets) for line in lines]
         new = new_lines(last_lines(path), shown)
         if new:
-            append_lines(path, new)
-            self._note(machine, new)
+            try:
+                append_lines(path, new)
+                self._note(machine, new)
+            except (OSError, DatabaseFull) as error:
+                log.warning("The log of machine %s is not kept: %s", machine.id, error)
+                return 0
         return len(new)
 
     def _note(self, machine: Machine, new: Sequence[str]) -> None:

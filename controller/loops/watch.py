@@ -6,7 +6,8 @@ import asyncio
 import logging
 
 from controller import policy
-from controller.errors import ControllerError
+from controller.errors import ControllerError, DatabaseFull
+from controller.log_ids import logged
 from controller.loops.context import Context, end_attempt
 from controller.loops.granting import write_grant
 from controller.loops.publish import Publisher
@@ -69,8 +70,12 @@ class Watch:
         async with self._gate:
             machine = self._context.store.machines.get(machine_id)
             if machine and machine.state in _WATCHED:
-                await self._look_at(machine)
+                try:
+                    await self._look_at(machine)
+                except DatabaseFull as error:
+                    log.warning("Nothing new of machine %s is written down: %s", machine.id, error)
 
+    @logged
     async def _look_at(self, machine: Machine) -> None:
         try:
             attempt = self._context.store.attempts.open_on(machine.id)
@@ -79,6 +84,8 @@ class Watch:
             elif machine.state is MachineState.BOOTING:
                 await self._look_at_boot(machine)
             await self._order(machine.id)
+        except DatabaseFull:
+            raise
         except ControllerError as error:
             # storage that does not answer says nothing about the machine; the clock goes on
             log.warning("Machine %s cannot be looked at: %s", machine.id, error)
@@ -115,6 +122,7 @@ class Watch:
                 machine = self._context.store.machines.change(machine, boot=boot) or machine
         return policy.boot_trouble(machine, now, provider.boot_s)
 
+    @logged
     async def _look_at_attempt(self, machine: Machine, attempt: Attempt) -> None:
         if (attempt.job, attempt.number) in self._checking:
             return
@@ -200,11 +208,16 @@ class Watch:
             self._checking[key] = task
             task.add_done_callback(lambda _: self._checking.pop(key, None))
 
+    @logged
     async def _publish(self, job: Job, attempt: Attempt, result: Result) -> None:
         if self._context.clock() < self._look_again.get(attempt.machine, 0.0):
             return
         try:
             complaint = await self._publisher.publish(job, attempt, result)
+        except DatabaseFull as error:
+            log.warning("The result of job %s cannot be written down yet: %s", job.id, error)
+            self._look_again[attempt.machine] = self._context.clock() + _LOOK_AGAIN_S
+            return
         except Exception as error:
             if isinstance(error, ControllerError):
                 log.warning("The result of job %s cannot be looked at yet: %s", job.id, error)
@@ -231,6 +244,7 @@ class Watch:
         elif self._has_no_frames(job, attempt):
             self._give_up(attempt, Reason.NO_FRAMES, "not one frame was finished in time")
 
+    @logged
     def _check_deadlines(self, job: Job, attempt: Attempt) -> bool:
         """What no look at storage is needed for; whether the attempt is on its way out."""
         now = self._context.clock()

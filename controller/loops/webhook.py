@@ -11,10 +11,11 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 
+from controller.log_ids import logged
 from controller.records import Event, Job
 from controller.settings import Settings
 from controller.storage.base import Storage
@@ -30,19 +31,41 @@ _LONGEST_WAIT_S = 3600.0
 _GIVE_UP_S = 3 * 86400.0
 """An address that accepts nothing for so long loses the oldest message, and it is said."""
 
+Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
+"""Sends a body with headers to an address; the HTTP status of the answer."""
+
+
+async def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """As :data:`Post`; errors are aiohttp's and :class:`TimeoutError`."""
+    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
+    ):
+        return answer.status
+
 
 class Webhook:
     """One pass over what has not been told yet."""
 
     def __init__(
-        self, *, store: Store, storage: Storage, settings: Settings, clock: Callable[[], float]
+        self,
+        *,
+        store: Store,
+        storage: Storage,
+        settings: Settings,
+        clock: Callable[[], float],
+        post: Post = post,
     ) -> None:
         self._store = store
         self._storage = storage
         self._settings = settings
         self._clock = clock
+        self._deliver = post
         self._failures = 0
         self._not_before = 0.0
+        self._told = 0
+        """The newest event that this process is done with: the cursor may lag behind."""
         if settings.webhook_url:
             store.events.begin_cursor(_CURSOR)
 
@@ -53,14 +76,16 @@ class Webhook:
         sent = 0
         while events := self._store.events.after(self._store.events.cursor(_CURSOR), 200):
             for event in events:
-                if event.kind in _ENDS:
+                if event.kind in _ENDS and event.id > self._told:
                     outcome = await self._send(event)
                     if outcome is None:
                         return sent
                     sent += outcome
+                self._told = max(self._told, event.id)
                 self._store.events.move_cursor(_CURSOR, event.id)
         return sent
 
+    @logged
     async def _send(self, event: Event) -> bool | None:
         """Whether it was accepted; None where it is to be tried again."""
         job = self._store.jobs.get(event.job)
@@ -84,14 +109,7 @@ class Webhook:
             "X-Noxfvr-Timestamp": stamp,
             "X-Noxfvr-Signature": sign(self._settings.webhook_secret, stamp, body),
         }
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(
-                self._settings.webhook_url, data=body, headers=headers, allow_redirects=False
-            ) as answer,
-        ):
-            return answer.status
+        return await self._deliver(self._settings.webhook_url, body, headers)
 
     def _message(self, job: Job, event: Event) -> dict[str, object]:
         done = event.kind == "done" and job.output_key is not None

@@ -31,6 +31,7 @@ _ROWS_A_PAGE = 25
 _OFFER_PAGES = 4
 _LIST_PAGES = 400
 _DESTROYED_AT_ONCE = 64
+_MOST_USD = 1e9
 
 
 class VastProvider:
@@ -123,6 +124,9 @@ class VastProvider:
         credit = (await self.api.user()).get("credit")
         if isinstance(credit, bool) or not isinstance(credit, int | float):
             raise Unclear("the account does not tell its credit")
+        # JSON may hold NaN, and whole numbers that are too large for a float
+        if not abs(credit) < _MOST_USD:
+            raise Unclear("the account tells a credit that is none")
         return float(credit)
 
     async def close(self) -> None:

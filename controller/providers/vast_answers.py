@@ -24,6 +24,7 @@ from controller.errors import (
     RateLimited,
     Unclear,
 )
+from controller.foreign import tidy
 from controller.providers.pacing import Hint
 
 #: What these say may change, or was said before the request was looked at.
@@ -172,7 +173,7 @@ def describe(answer: Answer) -> str:
 
 def one_line(text: str, limit: int = 200) -> str:
     """Text of a provider or host for people: short, and no URL shows what it grants."""
-    return " ".join(_URL_QUERY.sub(r"\1?***", text).split())[:limit]
+    return tidy(" ".join(_URL_QUERY.sub(r"\1?***", text).split()), limit)
 
 
 def _is_definite(answer: Answer) -> bool:

@@ -103,7 +103,7 @@ class Machines:
         rows = self._db.rows(
             """SELECT DISTINCT m.host FROM attempts a JOIN machines m ON m.id = a.machine
                WHERE a.job = :job AND m.host != '' AND a.ended_at IS NOT NULL
-                 AND a.reason != 'rent_failed'""",
+                 AND a.reason NOT IN ('rent_failed', 'restored')""",
             job=job_id,
         )
         return frozenset(row["host"] for row in rows)
@@ -143,12 +143,17 @@ class Speeds:
         self._db = database
 
     def learn(self, device: str, work: str, pixels_per_s: float) -> None:
-        """Fold one run in; the newest counts a third, so that a change of software shows soon."""
+        """Fold one run in; the newest counts a third, so that a change of software shows soon.
+
+        A host that lies does not move the figure to where it is of no use: it counts for four
+        times what is known, or a quarter, at most.
+        """
         with self._db.transaction():
             self._db.run(
                 """INSERT INTO speeds VALUES (:device, :work, :speed, 1, :now)
                    ON CONFLICT (device, work) DO UPDATE SET
-                     pixels_per_s = pixels_per_s * 2 / 3 + excluded.pixels_per_s / 3,
+                     pixels_per_s = pixels_per_s * 2 / 3
+                       + min(max(excluded.pixels_per_s, pixels_per_s / 4), pixels_per_s * 4) / 3,
                      samples = samples + 1, updated_at = excluded.updated_at""",
                 device=device, work=work, speed=pixels_per_s, now=self._db.clock(),
             )  # fmt: skip

@@ -1,15 +1,11 @@
-"""Upload pages and short links in SQL, and figures for those who watch the deployment."""
+"""Upload pages and short links in SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
-
 from controller.capabilities import Link, Upload, UploadState
-from controller.errors import DatabaseError
 from controller.store.database import Database
 
 _KEEP_S = 30 * 86400.0
@@ -141,63 +137,3 @@ class Links:
         before = self._db.clock() - _KEEP_S
         with self._db.transaction():
             return self._db.run("DELETE FROM links WHERE expires_at < :before", before=before)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
-    """Jobs that wait for a machine."""
-
-    length: int
-    oldest_s: float
-    """How long the first of them has waited; 0 where there is none."""
-
-
-class Figures:
-    """Counts over whole tables."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-    def jobs(self) -> dict[str, int]:
-        """By state."""
-        rows = self._db.rows("SELECT state, count(*) AS n FROM jobs GROUP BY state")
-        return {row["state"]: int(row["n"]) for row in rows}
-
-    def machines(self) -> dict[str, tuple[int, float]]:
-        """Count and dollars an hour by state, of those that may still cost money."""
-        rows = self._db.rows(
-            """SELECT state, count(*) AS n, sum(usd_per_hour) AS usd FROM machines
-               WHERE state != 'gone' GROUP BY state"""
-        )
-        return {row["state"]: (int(row["n"]), float(row["usd"])) for row in rows}
-
-    def attempts(self) -> dict[tuple[str, str], int]:
-        """By state and reason; those that go on or went well have no reason."""
-        rows = self._db.rows(
-            """SELECT state, coalesce(reason, '') AS reason, count(*) AS n FROM attempts
-               GROUP BY 1, 2"""
-        )
-        return {(row["state"], row["reason"]): int(row["n"]) for row in rows}
-
-    def queue(self) -> Queue:
-        row = self._db.one(
-            "SELECT count(*) AS n, min(started_at) AS at FROM jobs WHERE state = 'queued'"
-        )
-        oldest_s = self._db.clock() - row["at"] if row["at"] is not None else 0.0
-        return Queue(length=int(row["n"]), oldest_s=max(0.0, oldest_s))
-
-    def updates_pending(self) -> int:
-        row = self._db.one("SELECT count(*) AS n FROM updates WHERE handled_at IS NULL")
-        return int(row["n"])
-
-    def check_writable(self) -> None:
-        """Commit something; :class:`~controller.errors.DatabaseError` where that fails."""
-        try:
-            with self._db.transaction():
-                self._db.run(
-                    """INSERT INTO meta VALUES ('health', :now)
-                       ON CONFLICT (name) DO UPDATE SET value = excluded.value""",
-                    now=str(self._db.clock()),
-                )
-        except sqlite3.Error as error:
-            raise DatabaseError(f"nothing can be written: {error}") from error

@@ -3,6 +3,8 @@
 from bot.cards.callbacks import NO_JOB, PagePress
 from bot.cards.choices import Setting
 from bot.defaults import save_task
+from controller.alarms import Alarm
+from controller.alerts import AlertKind, Severity
 from controller.places import frame_key
 from controller.providers.base import InstanceStatus
 from controller.records import TERMINAL, Role
@@ -360,6 +362,23 @@ async def see_money_and_health(tapper):
     await run(tapper)
     for command in ("/spend", "/health"):
         await tapper.stage.say(ADMIN, text=command)
+    await tapper.look()
+
+
+async def see_alerts(tapper):
+    """Whatever has a button of its own is wrong at once."""
+    house = tapper.stage.house
+    job, now = await start(tapper), house.clock()
+    for kind, figures in (
+        (AlertKind.DESTROY, {"count": 1}),
+        (AlertKind.CREDIT, {"left_usd": 0.5}),
+        (AlertKind.OVERDUE, {"count": 1, "job": job.id}),
+    ):
+        alarm = Alarm(
+            kind=kind, severity=Severity.WARNING, since=now, figures=figures, opened_at=now,
+            worse_at=now, rung_at=now, rung_severity=Severity.WARNING,
+        )  # fmt: skip
+        house.store.alarms.save(alarm)
     await tapper.look()
 
 

@@ -92,6 +92,23 @@ async def test_a_photo_that_was_deleted_comes_back_once(framed):
     assert Shown.read(framed.house.controller.card(job.id).shown).resent
 
 
+async def test_a_card_that_became_a_photo_unheard_goes_on_by_its_caption(stage):
+    """The answer to the call that made it one was lost."""
+    stage.session.faults["editMessageText"].append(
+        TelegramBadRequest(
+            method=None, message="Bad Request: there is no text in the message to edit"
+        )
+    )
+    async with stage.showing():
+        job = await running(stage, done=60)
+        await stage.until(lambda: stage.session.named("editMessageCaption"))
+
+        def is_photo():
+            return Shown.read(stage.house.controller.card(job.id).shown).media == "photo"
+
+        await stage.until(is_photo)
+
+
 async def test_details_show_the_end_of_the_log_and_go_away_again(stage, monkeypatch):
     lines = [f"line {number} " + "x" * 90 for number in range(40)]
 

@@ -41,6 +41,7 @@ SCENES = {
     "st:sieve=fai st:sieve=hel st:sieve=que st:sieve=run",
     "see_machines": "mc mc:act=a mc:act=s mc:act=y",
     "see_money_and_health": "hl sp",
+    "see_alerts": "al al:act=h al:act=m al:act=q al:act=s lo",
     "see_people": "us us:act=ar us:act=b us:act=d us:act=ia us:act=iu us:act=l us:act=ma "
     "us:act=mu us:act=r us:act=rv us:act=s",
     "see_queue": "qu qu:act=d qu:act=f qu:act=k qu:act=l qu:act=p qu:act=r qu:act=s qu:act=u "

@@ -16,6 +16,8 @@ from bot.cards.results import Obstacle
 from bot.feed.intake import DownloadFailed, TooBigForTelegram, TooBigUnknown
 from bot.texts import LANGUAGES, LOCALES
 from controller import errors, market, states
+from controller.alerts import AlertKind
+from controller.backups import Why
 from controller.records import Limit, Role
 from controller.settings import Settings
 from controller.states import JobState, MachineState
@@ -74,6 +76,9 @@ def needed_keys():
     yield from (f"result-{each}" for each in Obstacle)
     yield from (f"setting-{each}" for each in Setting)
     yield from (f"command-{each}" for each in (*commands.LISTED, *commands.ADMIN_COMMANDS))
+    yield from (f"alert-{each}" for each in AlertKind)
+    yield from (f"advice-{each}" for each in AlertKind)
+    yield from (f"restored-{each}" for each in Why)
     yield from (f"health-problem-{each}" for each in ("loops", "listing", "poller", "database"))
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from controller.errors import BadVideo
 from controller.intake import Intake
+from controller.loops.alarm import AlarmLoop
 from controller.loops.context import Context
 from controller.loops.place import Place
 from controller.loops.prune import Prune
@@ -21,6 +22,7 @@ from controller.service import Controller
 from controller.settings import Settings
 from controller.storage.folder import FolderStorage
 from controller.store import Store
+from controller.vitals import Vitals
 from remote_runner import transfer
 from remote_runner.protocol import Facts, Reason, Task, from_json, to_json
 from tests.controller.standins import RentedProvider, ScriptedProvider, ScriptedRunner
@@ -73,13 +75,14 @@ class House:
         self.context = Context(
             store=self.store, storage=storage, provider=self.provider, quotes=quotes,
             mailbox=Mailbox(storage, segment_s=self.settings.segment_s, clock=self.clock),
-            settings=self.settings, clock=self.clock,
+            settings=self.settings, clock=self.clock, vitals=Vitals(self.clock),
         )  # fmt: skip
         self.place = Place(self.context, may_rent=lambda: self.reap.knows)
         self.watch = Watch(self.context, Publisher(self.context, prober=read_facts))
         self.reap = Reap(self.context, renting=self.place.renting)
         self.tail = Tail(self.context, self.watch)
         self.prune = Prune(self.context)
+        self.alarm = AlarmLoop(self.context)
         intake = Intake(
             store=self.store, storage=storage, settings=self.settings, clock=self.clock,
             prober=read_facts,
@@ -87,6 +90,7 @@ class House:
         self.controller = Controller(
             store=self.store, storage=storage, settings=self.settings, intake=intake,
             quotes=quotes, provider=self.provider, clock=self.clock, wake=lambda: None,
+            vitals=self.context.vitals,
         )  # fmt: skip
         self.runner = ScriptedRunner(self.settings.storage_dir, self.clock)
 

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 
 from controller.records import Actor
@@ -115,3 +117,19 @@ async def test_what_is_said_to_be_left_out_may_be_missing(house):
     house.runner.finish(house.machine(), output, dropped=("audio:aac/rus",))
     await house.tick()
     assert house.job(job).state is JobState.DONE
+
+
+@pytest.mark.parametrize("by", ["controller", "runner"])
+async def test_the_record_says_who_computed_the_hash(house, monkeypatch, by):
+    async def ask_too_much(key):
+        return None  # of a large object in a bucket it would have to be fetched
+
+    if by == "runner":
+        monkeypatch.setattr(house.storage, "sha256", ask_too_much)
+    job = await house.queued()
+    await house.tick()
+    house.runner.finish(house.machine(), DOUBLED)
+    await house.tick()
+    done = house.job(job)
+    assert (done.state, done.sha256_by) == (JobState.DONE, by)
+    assert done.output_sha256 == hashlib.sha256(DOUBLED).hexdigest()

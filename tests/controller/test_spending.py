@@ -2,7 +2,9 @@ import datetime
 
 import pytest
 
-from controller.records import UserSpend
+from controller.errors import OverBudget
+from controller.records import Actor, UserSpend
+from remote_runner.protocol import Mode, Task
 from tests.controller.conftest import video
 from tests.controller.test_renting import start
 
@@ -72,3 +74,24 @@ async def test_a_machine_that_never_came_costs_nobody_anything(rented):
     await rented.tick()
     assert rented.controller.spending.today_usd() == 0.0
     assert sum(each.usd for each in rented.controller.spending.by_user(0)) == 0.0
+
+
+async def test_what_a_sample_costs_is_its_owners_and_comes_off_their_budget(rented):
+    draft = await rented.draft()
+    owner, admin = Actor(7), Actor(1, admin=True)
+    sample = rented.controller.sample(draft.id, by=owner, key="first")
+    await rented.tick()
+    machine = rented.machine()
+    rented.runner.boot(machine)
+    rented.runner.heartbeat(machine)
+    await rented.tick(600)
+    rented.runner.finish(machine, video(width=640, height=360, duration_s=3.0, frames=72))
+    await rented.tick(40)
+    spent_usd = rented.job(sample).cost_usd
+    assert spent_usd == pytest.approx(machine.usd_per_hour * 641 / 3600, rel=0.01)
+    spending, people = rented.controller.spending, rented.controller.people
+    assert spending.of_user_today(7) == pytest.approx(spent_usd)
+    people.set_day_budget(7, spent_usd, by=admin)
+    rented.controller.set_task(draft.id, by=owner, task=Task(mode=Mode.BOTH))
+    with pytest.raises(OverBudget):
+        rented.controller.sample(draft.id, by=owner, key="second")

@@ -236,6 +236,7 @@ reason-timeout = it ran longer than allowed
 reason-silent = the machine went silent
 reason-boot_timeout = the machine did not start in time
 reason-machine_gone = the machine went away
+reason-restored = the bot's database was restored from a backup
 reason-rent_failed = no suitable machine was found
 reason-bad_result = the result did not pass the check
 reason-source_gone = the source file is no longer in the storage

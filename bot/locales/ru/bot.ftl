@@ -239,6 +239,7 @@ reason-timeout = обработка шла дольше разрешённого
 reason-silent = машина перестала отвечать
 reason-boot_timeout = машина не запустилась вовремя
 reason-machine_gone = машина неожиданно отключилась
+reason-restored = база данных бота восстановлена из резервной копии
 reason-rent_failed = не нашлось подходящей машины
 reason-bad_result = результат не прошёл проверку
 reason-source_gone = исходного файла больше нет в хранилище

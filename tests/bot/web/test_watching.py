@@ -1,15 +1,20 @@
 import asyncio
 import dataclasses
+import re
 import socket
+from pathlib import Path
 
 import pytest
 from aiogram.exceptions import TelegramRetryAfter
 from aiogram.methods import GetMe
+from prometheus_client.parser import text_string_to_metric_families
 
 from bot.client import CountCalls
 from bot.web.server import serve_web
 from controller import web_checkup
-from controller.errors import SettingsError
+from controller.backups import back_up
+from controller.errors import DatabaseFull, SettingsError
+from controller.records import Actor
 from controller.supervisor import Supervisor
 from controller.vitals import Vitals
 from controller.web import LOOP_S, POLLER_S, examine_health
@@ -88,6 +93,125 @@ async def test_figures_are_what_the_database_says(site, pulse):
     ):  # fmt: skip
         assert line in lines
     assert any(line.startswith("process_resident_memory_bytes") for line in lines)
+
+
+def parse(body):
+    """By the parser of the official client: each sample by its name and labels."""
+    families = list(text_string_to_metric_families(body.decode()))
+    samples = {
+        (each.name, *sorted(each.labels.items())): each.value
+        for family in families
+        for each in family.samples
+    }
+    return families, samples
+
+
+async def test_every_figure_is_told_what_it_is_and_has_a_place_in_the_documents(
+    rented, bot_settings, texts, session
+):
+    house = rented
+    house.change(bind="127.0.0.1:0", webhook_url="https://example.org/hook")
+    vitals = house.controller.vitals
+    for name in ("start", "loop:reap", "loop:notifier", "listing", "poller", "backup"):
+        vitals.beat(name)
+    for name in ("strangers", "strangers_spared", "credit_usd", "writable"):
+        vitals.note(name, 1)
+    for name in ("loop_failures", "telegram_calls", "telegram_floods", "upload_parts"):
+        vitals.count(name, "x")
+    vitals.time("tick", 0.2, "reap")
+    vitals.time("tick", 1e4, "reap")
+    vitals.time("lag", 0.001)
+    back_up(house.settings.database, house.settings.backups_dir, why="test", clock=house.clock)
+    await house.queued()
+    await house.tick()
+    async with Site(house, bot_settings, texts, session).serving() as site:
+        status, body, _ = await site.ask("GET", "/metrics")
+    families, samples = parse(body)
+    assert status == 200
+    ours = {each.name: each for each in families if each.name.startswith("noxfvr_")}
+    assert len(ours) == sum(each.name.startswith("noxfvr_") for each in families)
+    assert all(each.documentation.endswith(".") for each in ours.values())
+    page = (Path(__file__).parents[3] / "docs" / "deployment.md").read_text("utf-8")
+    assert [name for name in ours if name not in page] == []
+    told = set(re.findall(r"noxfvr_[a-z_]+", page))
+    known = set(ours) | {f"{name}_total" for name in ours} | {f"{name}_bucket" for name in ours}
+    assert told <= known
+    buckets = {key[1:]: value for key, value in samples.items()
+               if key[0] == "noxfvr_loop_tick_seconds_bucket"}  # fmt: skip
+    assert buckets[("le", "0.1"), ("loop", "reap")] == 0
+    assert buckets[("le", "0.5"), ("loop", "reap")] == 1
+    assert buckets[("le", "900.0"), ("loop", "reap")] == 1
+    assert buckets[("le", "+Inf"), ("loop", "reap")] == 2
+    assert samples["noxfvr_loop_tick_seconds_count", ("loop", "reap")] == 2
+    assert samples["noxfvr_loop_tick_seconds_sum", ("loop", "reap")] == 10000.2
+
+
+async def test_figures_of_the_invariants(rented, bot_settings, texts, session):
+    rented.change(bind="127.0.0.1:0", webhook_url="https://example.org/hook")
+    job = await rented.queued()
+    await rented.tick()
+    vitals = rented.controller.vitals
+    vitals.beat("loop:notifier")
+    machine = rented.machine()
+    rented.provider.destroy_faults.extend(["lies"] * 99)
+    rented.controller.cancel(job.id, by=Actor(7))
+    rented.runner.cancelled(machine)
+    rented.store.machines.request_retire(machine.id, "idle")
+    for _ in range(3):
+        await rented.tick(10)
+    ended_at = rented.store.attempts.of_job(job.id)[0].ended_at
+    rented.clock.advance(400)
+    rented.controller.inbox_add([(1, "{}")])
+    rented.clock.advance(7)
+    async with Site(rented, bot_settings, texts, session).serving() as site:
+        _, body, _ = await site.ask("GET", "/metrics")
+    _, samples = parse(body)
+    age_s = rented.clock() - ended_at
+    for name, value in (
+        ("open_attempts", None), ("unwanted_machines", 1), ("retiring_machines", 1),
+        ("unwanted_machines_oldest_seconds", age_s), ("retiring_machines_oldest_seconds", age_s),
+        ("unanswered_creates", 0), ("expired_machines", 0), ("overdue_jobs", 0),
+        ("updates_pending", 1), ("updates_pending_oldest_seconds", 7), ("day_budget_usd", 5),
+        ("strangers", 0), ("listing_age_seconds", 407),
+    ):  # fmt: skip
+        if value is not None:
+            assert samples[f"noxfvr_{name}",] == pytest.approx(value), name
+    assert samples["noxfvr_open_attempts", ("state", "running")] == 0
+    events = rented.store.events.newest()
+    assert samples["noxfvr_outbox_events", ("to", "chats")] == events
+    assert samples["noxfvr_outbox_oldest_seconds", ("to", "webhook")] >= 407
+    assert samples["noxfvr_reserved_usd",] > 0
+    committed = samples["noxfvr_committed_today_usd",]
+    assert committed >= samples["noxfvr_spent_today_usd",] > 0
+    assert samples["noxfvr_alerts", ("kind", "destroy"), ("severity", "warning")] == 1
+    assert samples["noxfvr_alerts", ("kind", "disk"), ("severity", "")] == 0
+
+
+async def test_a_listing_that_never_was_complete_is_as_old_as_the_process(site, pulse):
+    site.house.controller.vitals = vitals = Vitals(pulse)
+    _, samples = parse((await site.ask("GET", "/metrics"))[1])
+    assert ("noxfvr_listing_age_seconds",) not in samples
+    vitals.beat("start")
+    pulse.now += 400
+    _, samples = parse((await site.ask("GET", "/metrics"))[1])
+    assert samples["noxfvr_listing_age_seconds",] == 400
+    vitals.beat("listing")
+    pulse.now += 5
+    _, samples = parse((await site.ask("GET", "/metrics"))[1])
+    assert samples["noxfvr_listing_age_seconds",] == 5
+
+
+async def test_a_database_that_cannot_be_read_hides_its_own_figures_only(site, pulse, monkeypatch):
+    def refuse(**_):
+        raise DatabaseFull("no journal")
+
+    monkeypatch.setattr(site.house.store.figures, "take_rows", refuse)
+    status, body, _ = await site.ask("GET", "/metrics")
+    _, samples = parse(body)
+    assert status == 200
+    assert samples["noxfvr_alerts", ("kind", "database"), ("severity", "critical")] == 1
+    assert samples["noxfvr_loop_age_seconds", ("loop", "reap")] == 0
+    assert ("noxfvr_overdue_jobs",) not in samples
 
 
 async def test_attempts_and_machines_are_counted(rented, bot_settings, texts, session):
