@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-reference check bench bench-check bench-gpu eval sim sample pictures clean
+.PHONY: help demo test test-all test-reference check bench bench-check bench-gpu eval sim mutants sample pictures clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,12 +23,13 @@ help:
 	@echo "make test-all  every test, the figures of the shipped models and the frame cost;"
 	@echo "               with AFTER_TEST=1 without those that make test has just run"
 	@echo "make test-reference  our networks against the realesrgan package (an environment of 6 GB)"
-	@echo "make check     format, lint, types and import rules"
+	@echo "make check     format, lint, types and import rules, secrets, known vulnerabilities"
 	@echo "make bench     our engine beside PyTorch and realesrgan, what a frame costs, and what the"
 	@echo "               controller needs for 500 machines"
 	@echo "make bench-gpu our engine beside PyTorch and realesrgan on a CUDA device"
 	@echo "make eval      figures of the shipped models, image by image"
-	@echo "make sim SEEDS=A:B  the controller in virtual time, faults chosen by seeds"
+	@echo "make sim SEEDS=A:B  the whole deployment in virtual time, faults and crashes by seeds"
+	@echo "make mutants   plants bugs in copies of the tree, and tells which test notices each"
 	@echo "make pictures  the pictures of the docs, from the web chat in a headless Chromium"
 	@echo "make clean     remove the environment, caches and the demo (never your data)"
 
@@ -52,6 +53,8 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.security.secret_scan
+	@$(BIN)/python -m tests.security.advisory_scan
 
 bench: $(READY) $(REFERENCE_READY)
 	@$(BIN)/python -m tests.benchmarks.engine --check
@@ -70,7 +73,10 @@ eval: $(READY)
 	@$(BIN)/python data/models/evaluate.py
 
 sim: $(READY)
-	@SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 2 tests/simulation
+	@$(BIN)/python -m tests.simulation $(SEEDS)
+
+mutants: $(READY)
+	@$(BIN)/python -m tests.mutants --jobs 2
 
 sample: $(READY)
 	@$(BIN)/python data/samples/make_sample.py

@@ -25,6 +25,7 @@ from remote_runner.commands import (
     misuse,
 )
 from remote_runner.errors import Cancelled, RunnerError
+from remote_runner.limits import leave_no_core
 from remote_runner.models import Engine
 from remote_runner.protocol import CODECS, DENOISABLE, NAMED_SIZES, PRESETS, Fit, Mode, Task
 
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments and "://" in arguments[0]:
         arguments = ["run", *arguments]
     options = _parser().parse_args(arguments)
+    leave_no_core()
     try:
         code: int = options.command(options)
     except RunnerError as error:

@@ -22,6 +22,8 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 #: The slowest that a remote file is read, and the slowest that its packets are counted.
 _REMOTE_BYTES_S, _REMOTE_CPU_BYTES_S = 250e3, 50e6
+#: What a small file may take, and how much more a larger one, up to the limit for any.
+_SMALL_CPU_S, _CPU_BYTES_S = 20.0, 1e6
 
 
 def add_probe(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +115,7 @@ def _probe_remote(options: argparse.Namespace, url: str) -> int:
 
 
 def _tell_facts(options: argparse.Namespace, source: Path | RemoteFile) -> int:
+    from remote_runner.confinement import confine  # noqa: PLC0415
     from remote_runner.limits import CPU_S, WALL_S, restrain  # noqa: PLC0415
     from remote_runner.video.probe import Limits, probe  # noqa: PLC0415
 
@@ -122,9 +125,16 @@ def _tell_facts(options: argparse.Namespace, source: Path | RemoteFile) -> int:
         max_pixels=options.max_pixels,
     )
     # what is far away takes the longer the larger it is
-    far_bytes = 0 if isinstance(source, Path) else source.size
+    if isinstance(source, Path):
+        far_bytes = 0
+        cpu_s = min(CPU_S, _SMALL_CPU_S + source.stat().st_size / _CPU_BYTES_S)
+        confine([source], network=False)
+    else:
+        far_bytes = source.size
+        cpu_s = CPU_S + far_bytes / _REMOTE_CPU_BYTES_S
+        confine([], network=True)
     restrain(
-        cpu_s=CPU_S + far_bytes / _REMOTE_CPU_BYTES_S,
+        cpu_s=cpu_s,
         wall_s=WALL_S + far_bytes / _REMOTE_BYTES_S,
         # a line that is slow says nothing about the file
         late=Reason.TRANSFER_FAILED if far_bytes else Reason.PROBE_LIMIT,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
+#: Whole numbers are what a database and JavaScript's readers of eight bytes can hold.
+_LARGEST = 2**63 - 1
+
 Document = TypeVar("Document", bound="DataclassInstance")
 
 
@@ -37,14 +40,17 @@ def from_json(kind: type[Document], text: str | bytes) -> Document:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"{kind.__name__}: no JSON: {error}") from None
-    return typing.cast(Document, _build(kind, raw, kind.__name__))
+    try:
+        return typing.cast(Document, _build(kind, raw, kind.__name__))
+    except RecursionError:  # deep enough to be read, too deep to be told
+        raise ProtocolError(f"{kind.__name__}: lists in lists without end") from None
 
 
 def _build(kind: type[Any], raw: Any, where: str) -> Any:
     if not isinstance(raw, dict):
         raise ProtocolError(f"{where}: an object is expected, not {type(raw).__name__}")
     if raw.get("version", VERSION) != VERSION:
-        raise ProtocolError(f"{where}: version {raw['version']} is not {VERSION}")
+        _expect(False, f"version {VERSION}", raw["version"], where)
     hints = _hints(kind)  # type: ignore[arg-type] # a class is hashable
     values = {}
     for item in dataclasses.fields(kind):
@@ -86,6 +92,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         _expect(number and abs(value) < 1e18, "a number", value, where)
         return float(value)
     _expect(type(value) is hint, hint.__name__, value, where)
+    if hint is int:
+        _expect(abs(value) <= _LARGEST, "a number of 64 bits", "one that is larger", where)
     return value
 
 

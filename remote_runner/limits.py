@@ -43,6 +43,12 @@ def restrain(
     threading.Thread(target=_watch, args=(cpu_s, wall_s, late), name="limits", daemon=True).start()
 
 
+def leave_no_core() -> None:
+    """A crash of this process writes no picture of its memory to the disk: addresses that are keys
+    are in there, and somebody's film."""
+    _lower(resource.RLIMIT_CORE, 0)
+
+
 def in_time(work: Callable[[], T], seconds: float) -> T:
     """The result of ``work``, which a hostile file may keep from ever ending.
 

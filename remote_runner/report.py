@@ -30,9 +30,13 @@ _LINE_S = 1.0
 
 
 def say(line: str) -> None:
-    """Print one line at once; a reader that went away is no reason to stop working."""
+    """Print one line at once; a reader that went away is no reason to stop working.
+
+    What a film has in it, as the name of a language, may not move the reader's cursor.
+    """
+    shown = "".join(each if each.isprintable() else " " for each in line)
     with contextlib.suppress(OSError, ValueError):
-        print(line, flush=True)  # noqa: T201 - standard output is the product here
+        print(shown, flush=True)  # noqa: T201 - standard output is the product here
 
 
 def progress_line(done: int, total: int, fps: float, eta_s: float | None) -> str:

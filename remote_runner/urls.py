@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import http.client
+import ipaddress
 import logging
 import random
+import socket
 import ssl
 import time
 import urllib.error
@@ -63,13 +65,26 @@ def place(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}"
 
 
+def leads_inside(url: str, before: str) -> bool:
+    """Whether a redirect leads from the open internet to this computer or its own network.
+
+    A server that is asked for a file must not make us ask a neighbour for one.
+    """
+    return _is_inside(url) and not _is_inside(before)
+
+
 def open_url(request: urllib.request.Request) -> Any:
     """The answer to a request whose URL was checked; redirects are checked here."""
     handlers: list[Any] = [_Cautious()]
     if urllib.parse.urlsplit(request.full_url).hostname in _LOCAL:
         handlers.append(urllib.request.ProxyHandler({}))
     opener = urllib.request.build_opener(*handlers)
-    return opener.open(request, timeout=TIMEOUT_S)
+    try:
+        return opener.open(request, timeout=TIMEOUT_S)
+    except ValueError:  # a redirect to what is no URL
+        raise MachineError(
+            Reason.TRANSFER_FAILED, f"{place(request.full_url)}: odd redirect"
+        ) from None
 
 
 def repeat(
@@ -133,14 +148,26 @@ def _is_network(error: OSError) -> bool:
 
 
 class _Cautious(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to URLs that could have been given in the first place."""
+    """Follows redirects to URLs that could have been given in the first place, never inwards."""
 
     def redirect_request(  # noqa: PLR0917 - the signature of the base class
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        if local_path(newurl) is not None:
+        if local_path(newurl) is not None or leads_inside(newurl, req.full_url):
             raise MachineError(Reason.TRANSFER_FAILED, f"{place(req.full_url)}: odd redirect")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _is_inside(url: str) -> bool:
+    """By the name itself or by what it stands for; a name that stands for nothing is outside."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    if host in _LOCAL:
+        return True
+    try:
+        found = {answer[4][0] for answer in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False
+    return any(not ipaddress.ip_address(str(each).partition("%")[0]).is_global for each in found)
 
 
 def _harmless(error: Exception) -> str:

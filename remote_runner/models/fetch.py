@@ -20,6 +20,7 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Re
 
 from remote_runner.errors import MachineError, from_os_error
 from remote_runner.protocol import Reason
+from remote_runner.urls import leads_inside
 
 log = logging.getLogger(__name__)
 
@@ -231,6 +232,8 @@ class _SafeRedirects(HTTPRedirectHandler):
     ) -> Request | None:
         try:
             _check_scheme(newurl)
+            if leads_inside(newurl, req.full_url):
+                raise _FetchError("it leads to an address of the inside", again=False)
         except _FetchError:
             fp.close()
             raise

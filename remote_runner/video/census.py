@@ -40,12 +40,14 @@ class Census:
 def count_packets(
     container: InputContainer,
     stream: VideoStream,
-    longest_s: float | None,
+    longest_s: float,
+    most: int,
     should_stop: Callable[[], bool],
 ) -> Census:
     """One pass over the packets of all streams; the times are those of one of them.
 
-    Raises :class:`InputError` for a file that breaks off, and as soon as the video is longer.
+    Raises :class:`InputError` for a file that breaks off, and as soon as the video is longer or
+    has more frames.
     """
     census = Census()
     try:
@@ -58,8 +60,10 @@ def count_packets(
             _note_end(census, packet)
             if packet.stream_index == stream.index:
                 _note_time(census, packet)
-                if longest_s is not None and _duration(census, stream) > longest_s:
+                if _duration(census, stream) > longest_s:
                     raise InputError(Reason.VIDEO_TOO_LONG, f"more than {longest_s:.0f} s")
+                if len(census.times) > most:
+                    raise InputError(Reason.VIDEO_TOO_LONG, f"more than {most} frames")
     except av.error.EOFError:
         raise InputError(Reason.TRUNCATED, "the file ends inside a packet") from None
     except av.error.FFmpegError as error:

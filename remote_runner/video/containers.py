@@ -25,11 +25,19 @@ from remote_runner.errors import InputError, MachineError
 from remote_runner.protocol import Reason
 from remote_runner.video.convert import add_converter, target_codec
 from remote_runner.video.encode import EncoderPlan, configure, hurried
-from remote_runner.video.source import codec_name, is_still, main_video, open_source
+from remote_runner.video.source import (
+    codec_name,
+    is_still,
+    language_of,
+    main_video,
+    open_source,
+)
 
 log = logging.getLogger(__name__)
 
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
+
+_LONGEST_NAME = 100
 
 #: Written by muxers themselves, or about a file that the output no longer is.
 _STALE_TAGS = {
@@ -96,10 +104,10 @@ def stream_label(stream: Stream) -> str:
     """``audio:aac/rus``, ``subtitle:ass``, ``attachment:font.ttf``, ``cover:mjpeg``."""
     kind = "cover" if stream.type == "video" and is_still(stream) else stream.type
     if stream.type == "attachment":
-        return f"{kind}:{stream.name or 'unnamed'}"
-    codec = codec_name(stream)
-    language = stream.metadata.get("language")
-    return f"{kind}:{codec}/{language}" if language and language != "und" else f"{kind}:{codec}"
+        name = "".join(filter(str.isprintable, stream.name or ""))[:_LONGEST_NAME]
+        return f"{kind}:{name or 'unnamed'}"
+    codec, language = codec_name(stream), language_of(stream)
+    return f"{kind}:{codec}/{language}" if language else f"{kind}:{codec}"
 
 
 def is_mov_text(stream: Stream) -> bool:

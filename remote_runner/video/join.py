@@ -21,7 +21,12 @@ from remote_runner.video.mux import Output
 from remote_runner.video.segment import failure
 
 #: Times as they were written, nothing made up.
-_AS_THEY_ARE = {"fflags": "nofillin+noparse"}
+#: Nor may a segment that another machine has left lead to any other file.
+_AS_THEY_ARE = {
+    "fflags": "nofillin+noparse",
+    "protocol_whitelist": "file",
+    "format_whitelist": "nut",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

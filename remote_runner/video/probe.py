@@ -27,6 +27,7 @@ from remote_runner.video.source import (
     check_size,
     codec_name,
     is_still,
+    language_of,
     main_video,
     open_source,
     orientation_of,
@@ -39,6 +40,12 @@ from remote_runner.video.timing import rate_text
 #: A file whose packets end this much before its declared duration was cut off.
 TRUNCATED_S = 0.5
 TRUNCATED_SHARE = 0.02
+
+#: What no video is, whatever the limits: a month of it, or a day at 240 frames a second.
+LONGEST_S = 30 * 86_400.0
+MOST_FRAMES = 20_000_000
+#: What no camera does: a rate beyond is a mistake.
+HIGHEST_FPS = 100_000
 
 _LOOKED_AT = 8
 _NEVER_PARSED = (
@@ -58,7 +65,7 @@ _NEVER_PARSED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the prober refuses; none means no limit."""
+    """What the prober refuses; none means no limit of one's own."""
 
     max_bytes: int | None = None
     max_seconds: float | None = None
@@ -104,16 +111,22 @@ def _describe(
     stream = main_video(container)
     _check_picture(stream.codec_context.width, stream.codec_context.height, limits)
     declared_s = (container.duration or 0) / 1_000_000
-    if limits.max_seconds is not None and declared_s > limits.max_seconds * 1.01 + 1:
+    longest_s = LONGEST_S if limits.max_seconds is None else min(LONGEST_S, limits.max_seconds)
+    if declared_s > longest_s * 1.01 + 1:
         raise InputError(Reason.VIDEO_TOO_LONG, f"{declared_s:.0f} s, as declared")
+    if stream.frames > MOST_FRAMES:
+        raise InputError(Reason.VIDEO_TOO_LONG, f"{stream.frames} frames, as declared")
     with _read_sparingly(source, container):
-        census = count_packets(container, stream, limits.max_seconds, should_stop)
+        census = count_packets(container, stream, longest_s, MOST_FRAMES, should_stop)
     _check_whole(container, census, declared_s)
     with open_source(source) as again:
         frames = _first_frames(again, main_video(again))
     for frame in frames:
         _check_picture(frame.width, frame.height, limits)
-    fields = _judge_fields(source, census, frames, rate_of(census, stream)[0])
+    rate = rate_of(census, stream)[0]
+    if rate > HIGHEST_FPS:
+        raise InputError(Reason.UNSUPPORTED, f"{float(rate):.3g} frames per second")
+    fields = _judge_fields(source, census, frames, rate)
     return _facts(container, stream, census, frames, fields, size)
 
 
@@ -231,6 +244,5 @@ def _unusual(container: InputContainer, census: Census, turn: Orientation) -> tu
 
 
 def _label(stream: Stream) -> str:
-    codec = codec_name(stream)
-    language = stream.metadata.get("language")
-    return f"{codec}/{language}" if language and language != "und" else codec
+    codec, language = codec_name(stream), language_of(stream)
+    return f"{codec}/{language}" if language else codec

@@ -37,11 +37,17 @@ FORMATS = (
     "av1,obu,ivf,mxf,nut,dv,wtv,rm,gif,yuv4mpegpipe,mp3,flac,wav,aac,aiff,w64"
 )
 
+#: A film may say that its tracks lie in other files. FFmpeg does not look there by itself; said
+#: here so that no later default does. Pictures are bounded for decoders that look into the file
+#: while it is opened, before a size is known.
+_ALONE = {"enable_drefs": "0", "use_absolute_path": "0", "max_pixels": str(MAX_PIXELS * 2)}
+
 #: In the brackets behind the pixel format, which tell of the order of fields too: ``top first``.
 _SITING = re.compile(
     r"\([^()]*\b(left|center|topleft|top|bottomleft|bottom)\b(?! (?:coded )?first)[^()]*\)"
 )
 _BUFFER = 1 << 18
+_LONGEST_LANGUAGE = 20
 _NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 
 
@@ -95,13 +101,26 @@ def open_source(source: Path | RemoteFile, *, hwaccel: HWAccel | None = None) ->
         raise InputError(Reason.PROBE_LIMIT, "the file asks for too much memory") from None
     except (av.error.InvalidDataError, av.error.ArgumentError, av.error.EOFError):
         raise InputError(Reason.NOT_A_VIDEO, "no video format was recognised") from None
-    except (av.error.PermissionError, av.error.FileNotFoundError, av.error.PyAVCallbackError):
+    except av.error.PyAVCallbackError:
         raise MachineError(Reason.INTERNAL, "the file cannot be read") from None
+    except (av.error.PermissionError, av.error.FileNotFoundError):
+        if not _is_readable(source):
+            raise MachineError(Reason.INTERNAL, "the file cannot be read") from None
+        # -1, which some demuxers say of what they do not understand, reads as EPERM
+        raise InputError(Reason.NOT_A_VIDEO, "no video format was recognised") from None
     except av.error.FFmpegError as error:
         # Demuxers return any number of the system's error codes for what they find in a file.
         raise InputError(Reason.CORRUPT, f"opening the file: {error.strerror}") from None
     except OSError as error:
         raise from_os_error(error, "opening the file") from None
+
+
+def _is_readable(source: Path | RemoteFile) -> bool:
+    try:
+        with open_bytes(source) as file:
+            return bool(file.read(1))
+    except OSError:
+        return False
 
 
 def size_of(source: Path | RemoteFile) -> int:
@@ -143,8 +162,17 @@ def codec_name(stream: Stream) -> str:
     """Name of a stream's format, whatever decoder reads it."""
     context = stream.codec_context
     if context is None:
-        return stream.name or "unknown"
+        # of a stream without a decoder not every class has a name
+        return getattr(stream, "name", None) or "unknown"
     return context.codec.canonical_name
+
+
+def language_of(stream: Stream) -> str:
+    """The language of a stream, nothing where it is not known; whatever a file puts there, it is
+    short and can be shown."""
+    said = stream.metadata.get("language", "")
+    language = "".join(filter(str.isprintable, said))[:_LONGEST_LANGUAGE].strip()
+    return "" if language == "und" else language
 
 
 def siting_of(container: InputContainer, stream: VideoStream) -> str:
@@ -213,7 +241,7 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 def _open(source: Path | RemoteFile, hwaccel: HWAccel | None) -> InputContainer:
-    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, **_ALONE}
     if isinstance(source, RemoteFile):
         # read by us alone: FFmpeg may open nothing
         options["protocol_whitelist"] = "none"
