@@ -109,6 +109,8 @@ def list_unknown(readings: Readings, now: float) -> frozenset[AlertKind]:
         late = wait.find(readings).age_s(now) >= wait.limit_s
         # what has waited longer than this process runs, it had no time to mend
         unknown[kind] = readings.rows is None or (late and not _has_run(readings, wait.limit_s))
+        if kind is AlertKind.DESTROY:
+            unknown[kind] |= not late and readings.strays is None
     unknown[AlertKind.CHATS] |= not readings.notifies
     return frozenset(kind for kind, is_unknown in unknown.items() if is_unknown)
 
@@ -130,11 +132,19 @@ def _of_rows(name: str) -> Callable[[Readings], Backlog]:
     return find
 
 
+def _find_unwanted(readings: Readings) -> Backlog:
+    """Machines that a row gives up, and those that no row knows."""
+    rows = _of_rows("unwanted")(readings)
+    strays = readings.strays or Backlog()
+    since = [each.since for each in (rows, strays) if each.since is not None]
+    return Backlog(
+        count=rows.count + strays.count, since=min(since, default=None), first=rows.first
+    )
+
+
 _WAITS: Mapping[AlertKind, _Wait] = {
     AlertKind.EXPIRED: _Wait(find=_of_rows("expired"), limit_s=OVERDUE_S, critical_s=OVERDUE_S),
-    AlertKind.DESTROY: _Wait(
-        find=_of_rows("unwanted"), limit_s=DESTROY_S, critical_s=DESTROY_LATE_S
-    ),
+    AlertKind.DESTROY: _Wait(find=_find_unwanted, limit_s=DESTROY_S, critical_s=DESTROY_LATE_S),
     AlertKind.OVERDUE: _Wait(find=_of_rows("overdue"), limit_s=OVERDUE_S),
     AlertKind.CHATS: _Wait(find=_of_rows("chats"), limit_s=CHATS_S),
     AlertKind.WEBHOOK: _Wait(find=_of_rows("webhook"), limit_s=WEBHOOK_S),

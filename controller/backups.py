@@ -17,7 +17,7 @@ from typing import Protocol
 from filelock import FileLock, Timeout
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from controller.errors import DatabaseError
+from controller.errors import BadBackup, DatabaseError
 from controller.home import bind
 from controller.store import Store, journal, new_deployment, snapshots
 from controller.store.database import BACKUPS
@@ -132,8 +132,9 @@ def restore(
 
     At every moment the old one or the new one is there, whole. Without ``keep_deployment`` it
     takes a name of its own: two controllers of one name would destroy each other's machines.
-    :class:`~controller.errors.DatabaseError` where the backup is not whole or of a newer release,
-    or another process has the database open; then nothing is changed.
+    :class:`~controller.errors.BadBackup` where the backup is not whole or of a newer release,
+    :class:`~controller.errors.DatabaseError` where something else is in the way: another process
+    that has the database open, a full disk. Then nothing is changed.
     """
     _check(backup)
     damaged = database.exists() and snapshots.find_damage(database) is not None
@@ -148,6 +149,7 @@ def restore(
         )  # fmt: skip
         with FileLock(database.with_suffix(".opening"), timeout=_OPENING_S):
             _replace(database, new, aside, damaged=damaged)
+            journal.put_away(database, Path(f"{aside}-wal"))
     except (sqlite3.Error, OSError, Timeout) as error:
         raise DatabaseError(f"{backup.name} cannot be restored: {error}") from error
     finally:
@@ -161,11 +163,16 @@ def restore(
 
 def _check(backup: Path) -> None:
     if not backup.is_file():
-        raise DatabaseError(f"{backup}: no such file")
-    if damage := snapshots.find_damage(backup, thorough=True):
-        raise DatabaseError(f"{backup.name} is not whole: {damage}")
-    if step := snapshots.find_unknown_migration(backup):
-        raise DatabaseError(f"{backup.name} is of a newer release, which made {step} of it")
+        raise BadBackup(f"{backup}: no such file")
+    try:
+        damage = snapshots.find_damage(backup, thorough=True)
+        step = damage or snapshots.find_unknown_migration(backup)
+    except (sqlite3.Error, DatabaseError) as error:
+        raise BadBackup(str(error)) from error
+    if damage:
+        raise BadBackup(f"{backup.name} is not whole: {damage}")
+    if step:
+        raise BadBackup(f"{backup.name} is of a newer release, which made {step} of it")
 
 
 def _settle(

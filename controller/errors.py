@@ -198,6 +198,14 @@ class DatabaseDamaged(DatabaseError):
     """The database's file is not whole: nothing more may be done with it."""
 
 
+class DatabaseReplaced(DatabaseDamaged):
+    """Another process put something else in the place of the database that this one works on."""
+
+
+class BadBackup(DatabaseError):
+    """A backup that cannot be restored, whatever there is room for."""
+
+
 class ForeignDatabase(DatabaseError):
     """The database holds the chats of another bot."""
 

@@ -6,11 +6,13 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
+
 from controller.alarms import Alarm, follow_up, list_standing
 from controller.alerts import BACKUP_S, find_alerts, list_unknown
 from controller.backups import find_backups, last_restoration
 from controller.errors import DatabaseError
-from controller.readings import Readings, Restored, Rows
+from controller.readings import Backlog, Readings, Restored, Rows
 from controller.settings import Settings
 from controller.spending import Spending
 from controller.store import Store
@@ -18,12 +20,16 @@ from controller.vitals import Vitals
 
 #: Under which names parts of the process leave what is read here.
 STRANGERS, SPARED, CREDIT, WRITABLE = "strangers", "strangers_spared", "credit_usd", "writable"
+STRAYS, NO_STRAYS = "strays", "no_strays"
+"""How many there are, and the beat of a listing without any."""
 BACKUP, BACKUP_FAILURES = "backup", "backup_failures"
 NOTIFIER = "notifier"
 """The cursor of those who show events in chats, and their beat among the loops."""
 _WEBHOOK = "webhook"
 _STALE_S = 180.0
 """Loops that run look at everything more often than that."""
+#: What comes of a database that cannot be read: a lock that is held for long is none of ours.
+_UNREADABLE = (DatabaseError, sqlite3.Error)
 
 
 class Gauges:
@@ -46,6 +52,7 @@ class Gauges:
             listing_s=vitals.age("listing"),
             strangers=_as_count(vitals.figure(STRANGERS)),
             spared=_as_count(vitals.figure(SPARED)),
+            strays=self._find_strays(vitals),
             loop_s=loop_s,
             notifies=NOTIFIER in loop_s,
             credit_usd=vitals.figure(CREDIT),
@@ -71,7 +78,7 @@ class Gauges:
             looked_at = self._store.figures.written_at()
             fresh = looked_at is not None and self._clock() - looked_at < _STALE_S
             return self._store.alarms.select() if fresh else []
-        except DatabaseError:
+        except _UNREADABLE:
             return []  # that it cannot be read is among what is found
 
     def _read_rows(self, *, notifies: bool) -> Rows | None:
@@ -85,13 +92,22 @@ class Gauges:
                 billed_usd=self._spending.today_usd(),
                 committed_usd=self._store.machines.committed_usd(self._spending.midnight),
             )
-        except DatabaseError:
+        except _UNREADABLE:
             return None
+
+    def _find_strays(self, vitals: Vitals) -> Backlog | None:
+        count = _as_count(vitals.figure(STRAYS))
+        if not count:
+            return None if count is None else Backlog()
+        clean_s = vitals.age(NO_STRAYS)
+        if clean_s is None:
+            clean_s = vitals.age("start") or 0.0
+        return Backlog(count=count, since=self._clock() - clean_s)
 
     def _find_restoration(self) -> Restored | None:
         try:
             found = last_restoration(self._store)
-        except DatabaseError:
+        except _UNREADABLE:
             return None
         if found is None:
             return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from controller.errors import DatabaseError
-from controller.store.snapshots import read_contents
+from controller.store.snapshots import is_blank, read_contents
 
 _NOTE = "home"
 _MARK = "noxfvr.home"
@@ -62,7 +62,10 @@ class Home:
 
 
 def bind(store: Notes, folder: Path) -> None:
-    """The database is at home here from now on."""
+    """The database is at home here from now on; the directory gets its mark where it has none."""
+    mark = folder / _MARK
+    if not mark.exists():
+        mark.write_text(_TEXT)
     here = json.dumps(asdict(look(folder)))
     if store.recall(_NOTE) != here:  # a start must not depend on a disk with room
         store.note(_NOTE, here)
@@ -74,28 +77,27 @@ def find_strangeness(store: Notes, folder: Path) -> str | None:
     if noted is None:
         return None
     before, here = Home(**json.loads(noted)), look(folder)
-    original = Path(before.path)
-    if before.path != here.path and _is_at_home(original, store.deployment):
-        return f"the one that it was copied from is in {original}"
+    if before.path != here.path and (
+        told := _find_original(Path(before.path), folder, store.deployment)
+    ):
+        return told
     if before.is_same_place(here) or before.is_same_host(here):
         return None
-    return f"it was at home in {original} of another computer or volume"
+    return f"it was at home in {before.path} of another computer or volume"
 
 
 def look(folder: Path) -> Home:
-    """This directory as it is now; it gets its mark where it has none."""
+    """This directory as it is now; nothing is written."""
     folder = folder.resolve()
     mark = folder / _MARK
-    if not mark.exists():
-        mark.write_text(_TEXT)
-    found = mark.stat()
+    found = mark.stat() if mark.exists() else None
     return Home(
         path=str(folder),
         host=_read_host(),
         disk=os.statvfs(folder).f_fsid,
         folder=folder.stat().st_ino,
-        mark=found.st_ino,
-        marked_ns=found.st_ctime_ns,
+        mark=found.st_ino if found else 0,
+        marked_ns=found.st_ctime_ns if found else 0,
     )
 
 
@@ -108,10 +110,17 @@ def _read_host() -> str:
         return ""
 
 
-def _is_at_home(folder: Path, deployment: str) -> bool:
-    """Whether there is a database of this deployment in a folder."""
+def _find_original(folder: Path, here: Path, deployment: str) -> str | None:
+    """What tells of a database of this deployment in another folder; one that cannot be looked at
+    may be it."""
     database = folder / _DATABASE
     try:
-        return database.is_file() and read_contents(database).deployment == deployment
-    except (DatabaseError, OSError):
-        return False
+        if folder.samefile(here) or is_blank(database):
+            return None  # a link to this directory is no original
+        if read_contents(database).deployment != deployment:
+            return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (DatabaseError, OSError) as error:
+        return f"the one that it was copied from may still be in {folder}: {error}"
+    return f"the one that it was copied from is in {folder}"

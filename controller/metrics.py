@@ -7,6 +7,7 @@ library writes it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import (
@@ -16,6 +17,7 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.registry import Collector
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from controller.alerts import AlertKind
 from controller.errors import DatabaseError
@@ -44,10 +46,8 @@ class DeploymentCollector(Collector):
         yield self._tell_alerts()
         # what cannot be read is an alert and must not hide the rest
         if readings.rows is not None:
-            try:
+            with contextlib.suppress(DatabaseError, sqlite3.Error):
                 yield from [*self._count_work(), *self._count_machines()]
-            except DatabaseError:
-                return
             yield from _tell_rows(readings.rows, self._controller.clock())
             yield from _tell_money(readings.rows, self._controller.settings.day_budget)
         yield from _tell_readings(readings)

@@ -99,6 +99,9 @@ class Readings:
     """Instances under our label that no row knows and that were too many to be destroyed."""
     strangers: int | None = None
     """Instances under our label without a live row, in the last complete listing."""
+    strays: Backlog | None = None
+    """Instances that are destroyed at each listing though no row asks for it, strangers and
+    further ones of a label, since the last listing without any."""
     loop_s: Mapping[str, float] = field(default_factory=dict)
     """Since each loop last ticked."""
     notifies: bool = False

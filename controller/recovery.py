@@ -12,7 +12,7 @@ from pathlib import Path
 
 from controller import backups
 from controller.backups import BACKUPS, Restoration, Why, note_restoration
-from controller.errors import DatabaseDamaged, DatabaseError, DatabaseFull
+from controller.errors import BadBackup, DatabaseDamaged, DatabaseError, DatabaseFull
 from controller.home import bind, find_strangeness
 from controller.store import Store, journal, new_deployment, snapshots
 
@@ -25,31 +25,39 @@ def recover(database: Path, *, clock: Callable[[], float]) -> None:
     :class:`~controller.errors.DatabaseDamaged` where there is none: nothing is changed then.
     """
     _remove_leftovers(database)
-    aside = database.with_name(f"{database.name}.damaged-{snapshots.stamp(clock())}-wal")
     # before anything else opens the file: SQLite drops a journal that it cannot read
-    loss = journal.find_loss(database, aside)
+    loss = journal.keep_loss(database)
     if snapshots.is_blank(database):
         if backups.find_backups(database.parent / BACKUPS):
             _restore_newest(database, "there is nothing in it", clock)
     elif damage := snapshots.find_damage(database, within_s=snapshots.CHECK_S):
         _restore_newest(database, damage, clock)
     elif loss:
-        _note_loss(database, loss, aside, clock)
+        _note_loss(database, loss, clock)
 
 
 def settle_home(store: Store, folder: Path, *, keep_deployment: bool, now: float) -> None:
-    """Take a new name where this directory is a copy of another one, unless told to keep it."""
+    """Take a new name where this directory is a copy of another one, unless told to keep it.
+
+    :class:`~controller.errors.DatabaseError` where a copy cannot be given one.
+    """
     try:
         strangeness = find_strangeness(store, folder)
-        if strangeness is None or keep_deployment:
-            if strangeness:
-                log.warning("Deployment %s is kept as told: %s", store.deployment, strangeness)
-            bind(store, folder)
+        if strangeness is not None and not keep_deployment:
+            _take_another_name(store, folder, strangeness, now)
             return
+    except OSError as error:
+        raise DatabaseError(f"the name of {folder} cannot be settled: {error}") from error
+    if strangeness:
+        log.warning("Deployment %s is kept as told: %s", store.deployment, strangeness)
+    try:
+        bind(store, folder)
     except (OSError, DatabaseFull) as error:
         # what is no copy must start on a full disk as well
         log.warning("Where this database is at home is not noted: %s", error)
-        return
+
+
+def _take_another_name(store: Store, folder: Path, strangeness: str, now: float) -> None:
     with store.transaction():
         old, name = store.deployment, new_deployment()
         store.ownership.wind_on()
@@ -69,14 +77,15 @@ def settle_home(store: Store, folder: Path, *, keep_deployment: bool, now: float
 
 
 def _restore_newest(database: Path, damage: str, clock: Callable[[], float]) -> None:
-    folder = database.parent / BACKUPS
-    for backup in backups.find_backups(folder):
+    folder, now = database.parent / BACKUPS, clock()
+    # one of a time to come was made while the computer's clock was wrong: it may be older
+    for backup in sorted(backups.find_backups(folder), key=lambda each: each.at > now):
         try:
             done = backups.restore(
                 backup.path, database, keep_deployment=True, clock=clock, why=Why.DAMAGED,
                 detail=damage,
             )  # fmt: skip
-        except DatabaseError as error:
+        except BadBackup as error:
             log.warning("%s is of no use: %s", backup.path.name, error)
             continue
         log.error(
@@ -93,9 +102,10 @@ def _restore_newest(database: Path, damage: str, clock: Callable[[], float]) -> 
     )
 
 
-def _note_loss(database: Path, loss: str, aside: Path, clock: Callable[[], float]) -> None:
+def _note_loss(database: Path, loss: str, clock: Callable[[], float]) -> None:
     """The file is whole, and newer than any backup; what its journal held is lost."""
     now = clock()
+    aside = database.with_name(f"{database.name}.damaged-{snapshots.stamp(now)}-wal")
     store = Store(database, clock=clock)
     try:
         with store.transaction():
@@ -108,6 +118,7 @@ def _note_loss(database: Path, loss: str, aside: Path, clock: Callable[[], float
             note_restoration(store, restoration)
     finally:
         store.close()
+    journal.put_away(database, aside)
     log.error("The newest changes of %s are lost: %s; the rest is whole", database.name, loss)
 
 
@@ -116,6 +127,5 @@ def _remove_leftovers(database: Path) -> None:
     for path in database.parent.glob(f"{database.stem}.restoring*"):
         path.unlink()
     for path in database.parent.glob(f"{database.name}.*-*"):
-        for original in (database, journal.path_of(database)):
-            if original.exists() and path.exists() and path.samefile(original):
-                path.unlink()
+        if database.exists() and path.samefile(database):
+            path.unlink()

@@ -219,7 +219,8 @@ async def open_controller(
 
     Whoever owns the directory restores a damaged database before it is opened, and takes another
     name in a copied directory unless it is to ``keep_deployment``. A database that is found
-    damaged later ends what goes on in the context with :class:`DatabaseDamaged`.
+    damaged later ends what goes on in the context with :class:`DatabaseDamaged`, and one that its
+    owner replaced while this process waited with :class:`DatabaseReplaced`.
     """
     clock = clock or SteadyClock()
     lock = _lock(settings)
@@ -229,18 +230,16 @@ async def open_controller(
     outside = outside or Outside()
     with contextlib.ExitStack() as unless_open:
         unless_open.callback(lock.release)
-        settle = _settling(settings, clock, keep_deployment=keep_deployment)
+        name = _Name(settings, clock, settles=owns, keeps=keep_deployment)
         if owns:
             recover(settings.database, clock=clock)
-        context = build_context(
-            settings, clock=clock, outside=outside, settle=settle if owns else lambda _: None
-        )
+        context = build_context(settings, clock=clock, outside=outside, settle=name.settle)
         unless_open.pop_all()
     loops = build_loops(context, outside=outside)
     supervisor = _supervisor(context, loops, place=not only_end)
     controller = _controller(context, wake=supervisor.wake, prober=outside.prober)
     controller.reconciles = not only_look and _acquire(lock)
-    keeper = asyncio.create_task(_keep(lock, context, supervisor, controller), name="loops")
+    keeper = asyncio.create_task(_keep(lock, context, name, supervisor, controller), name="loops")
     if only_look:
         keeper.cancel()
     _end_on_damage(context.store)
@@ -265,13 +264,26 @@ async def open_controller(
                 await _tell_rest(loops.webhook)
 
 
-def _settling(
-    settings: Settings, clock: Callable[[], float], *, keep_deployment: bool
-) -> Callable[[Store], None]:
-    def settle(store: Store) -> None:
-        settle_home(store, settings.data_dir, keep_deployment=keep_deployment, now=clock())
+class _Name:
+    """The deployment's name as everything in this process was made with it."""
 
-    return settle
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float], *, settles: bool, keeps: bool
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._settles = settles
+        self._keeps = keeps
+        self._value = ""
+
+    def settle(self, store: Store) -> None:
+        if self._settles:
+            folder = self._settings.data_dir
+            settle_home(store, folder, keep_deployment=self._keeps, now=self._clock())
+        self._value = store.deployment
+
+    def is_of(self, store: Store) -> bool:
+        return store.recall("deployment") == self._value
 
 
 def _end_on_damage(store: Store) -> None:
@@ -293,11 +305,19 @@ async def _tell_rest(webhook: Webhook) -> None:
 
 
 async def _keep(
-    lock: FileLock, context: Context, supervisor: Supervisor, controller: Controller
+    lock: FileLock, context: Context, name: _Name, supervisor: Supervisor, controller: Controller
 ) -> None:
-    """Run the loops as soon as this process may."""
-    while not _acquire(lock):  # noqa: ASYNC110 - another process's lock rings no bell
-        await asyncio.sleep(_TAKE_OVER_S)
+    """Run the loops as soon as this process may, unless it works on a database of before: it
+    would take machines that were rented since for nobody's."""
+    store = context.store
+    owns = False
+    while not owns:
+        owns = _acquire(lock)
+        if store.is_replaced or not name.is_of(store):
+            store.declare_replaced()
+            return
+        if not owns:
+            await asyncio.sleep(_TAKE_OVER_S)
     controller.reconciles = True
     try:
         await _remove_partial_uploads(context)

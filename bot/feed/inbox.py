@@ -101,6 +101,8 @@ class Inbox:
         }
         self._lanes: dict[Lane, deque[tuple[StoredUpdate, Update]]] = {}
         self._known: set[int] = set()
+        self._is_all_known = True
+        """Whether the database held no more than what is known when it was last asked."""
         self._workers: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -126,7 +128,9 @@ class Inbox:
         room = self._limits.known - len(self._known)
         if room <= 0:
             return
-        for stored in self._controller.inbox_pending(limit=self._limits.known):
+        pending = self._controller.inbox_pending(limit=self._limits.known)
+        self._is_all_known = len(pending) < self._limits.known
+        for stored in pending:
             if stored.id in self._known:
                 continue
             if (update := self._parse(stored)) is None:
@@ -169,7 +173,7 @@ class Inbox:
                 return
             queue.popleft()
             self._known.discard(stored.id)
-            if len(self._known) == self._limits.known - 1:
+            if not self._is_all_known:
                 self.wake()
         del self._lanes[lane]
 

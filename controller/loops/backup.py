@@ -54,8 +54,9 @@ class Backup:
         now = self._context.clock()
         if not self._interval_s or now < self._not_before:
             return False
-        newest = next(iter(find_backups(self._folder)), None)
-        return now - max(self._last_at, newest.at if newest else 0.0) >= self._interval_s
+        # one of a time to come was made while the computer's clock was wrong
+        made_at = (each.at for each in find_backups(self._folder) if each.at <= now)
+        return now - max(self._last_at, next(made_at, 0.0)) >= self._interval_s
 
     async def _find_damage(self, error: DatabaseDamaged) -> None:
         """A copy that is not whole may be the first sign: what is read often is in memory."""

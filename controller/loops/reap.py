@@ -15,7 +15,7 @@ from typing import Any
 
 from controller.alerts import STRANGERS_AT_MOST
 from controller.errors import ControllerError, DatabaseFull, ProviderError, Unclear
-from controller.gauges import SPARED, STRANGERS
+from controller.gauges import NO_STRAYS, SPARED, STRANGERS, STRAYS
 from controller.labels import Label
 from controller.log_ids import logged, note_ids
 from controller.loops.context import Context, end_attempt
@@ -227,8 +227,9 @@ class Reap:
             | ({machine.instance} if machine.instance and not machine.destroyed_at else set())
             for machine in doomed.values()
         }
-        twins = self._find_twins(by_label)
-        ids = set().union(*wanted.values(), twins, (each.id for each in strangers))
+        strays = self._find_twins(by_label) | {each.id for each in strangers}
+        self._note_strays(strays)
+        ids = set().union(*wanted.values(), strays)
         gone = await self._destroy_all(ids)
         count = len(gone.intersection(each.id for each in strangers))
         for machine_id, machine in doomed.items():
@@ -286,6 +287,12 @@ class Reap:
         for stranger in known + unknown:
             log.warning("Destroying %s, which no work claims", stranger.id)
         return known + unknown
+
+    def _note_strays(self, strays: set[str]) -> None:
+        vitals = self._context.vitals
+        vitals.note(STRAYS, len(strays))
+        if not strays:
+            vitals.beat(NO_STRAYS)
 
     async def _destroy_all(self, ids: set[str]) -> set[str]:
         """The ids that the provider called gone."""

@@ -71,6 +71,15 @@ class Store:
         """The file was found damaged by something else than a statement."""
         self._db.declare_damaged(detail)
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another process has put another file in the place of the one that is open."""
+        return self._db.is_replaced
+
+    def declare_replaced(self) -> None:
+        """From here on every statement raises :class:`~controller.errors.DatabaseReplaced`."""
+        self._db.declare_replaced()
+
     def on_damage(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` as soon as the file is found damaged."""
         self._db.on_damage.append(listener)

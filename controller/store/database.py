@@ -16,7 +16,7 @@ import sqlite_utils
 from filelock import FileLock, Timeout
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from controller.errors import DatabaseDamaged, DatabaseError, DatabaseFull
+from controller.errors import DatabaseDamaged, DatabaseError, DatabaseFull, DatabaseReplaced
 from controller.migrations import migrations
 from controller.store import snapshots
 
@@ -26,8 +26,9 @@ FIRST_SAFE_SQLITE = (3, 51, 3)
 BACKUPS = "backups"
 """The folder beside the database that its copies are in."""
 
-#: Result codes that say that nothing can be written now: read-only, I/O error, full, no journal.
-_FULL = frozenset({8, 10, 13, 14})
+#: Result codes that say that nothing can be written now: somebody holds it (a person's shell that
+#: is in a transaction), read-only, I/O error, full, no journal.
+_FULL = frozenset({5, 8, 10, 13, 14})
 
 Row = Mapping[str, Any]
 
@@ -58,6 +59,7 @@ class Database:
                 self._db = sqlite_utils.Database(path)
                 self._configure()
                 self._migrate(back_up=back_up)
+                self._file = path.stat()
         except (sqlite3.Error, OSError, Timeout) as error:
             raise DatabaseError(f"{path.name} cannot be opened: {error}") from error
 
@@ -146,14 +148,36 @@ class Database:
 
     def declare_damaged(self, detail: str) -> DatabaseDamaged:
         """From here on every statement raises what is returned."""
-        if self.damage is None:
-            self.damage = DatabaseDamaged(
+        return self._declare(
+            DatabaseDamaged(
                 f"{self._path.name} is damaged ({detail}): this process ends, and the next start "
                 "restores the newest backup"
             )
+        )
+
+    def declare_replaced(self) -> None:
+        """The same, where what is open is not what belongs to the directory any more."""
+        self._declare(
+            DatabaseReplaced(
+                f"{self._path.name} was restored or renamed by another process: start this one "
+                "again"
+            )
+        )
+
+    def _declare(self, damage: DatabaseDamaged) -> DatabaseDamaged:
+        if self.damage is None:
+            self.damage = damage
             for listener in self.on_damage:
                 listener()
         return self.damage
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the file that is open is not the one under the name any more."""
+        try:
+            return not os.path.samestat(self._path.stat(), self._file)
+        except FileNotFoundError:
+            return True
 
     def close(self) -> None:
         self._db.close()

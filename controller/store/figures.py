@@ -17,6 +17,8 @@ from remote_runner.protocol import Reason as RunnerReason
 _OPEN = "('assigned', 'running')"
 _ENDS = "('done', 'failed', 'cancelled')"
 _HOUR_S = 3600.0
+#: Seconds since then fit into the 32 bits that SQLite's header has for its user until 2091.
+_HEADER_EPOCH_S = 1_700_000_000
 #: A machine that is to go, since the last moment at which something still wanted it.
 _UNWANTED = f"""SELECT id, state, max(retire_requested_at, coalesce(
         (SELECT max(a.ended_at) FROM attempts a WHERE a.machine = m.id), 0)) AS since
@@ -83,18 +85,16 @@ class Figures:
         """Commit something; :class:`~controller.errors.DatabaseError` where that fails."""
         try:
             with self._db.transaction():
-                self._db.run(
-                    """INSERT INTO meta VALUES ('health', :now)
-                       ON CONFLICT (name) DO UPDATE SET value = excluded.value""",
-                    now=str(self._db.clock()),
-                )
+                # in the file's header: in a row it would be a change that wants a backup
+                since_s = int(self._db.clock()) - _HEADER_EPOCH_S
+                self._db.run(f"PRAGMA user_version = {since_s}")
         except sqlite3.Error as error:
             raise DatabaseError(f"nothing can be written: {error}") from error
 
     def written_at(self) -> float | None:
-        """When :meth:`check_writable` last succeeded, in whichever process."""
-        row = self._db.row("SELECT value FROM meta WHERE name = 'health'")
-        return float(row["value"]) if row else None
+        """When :meth:`check_writable` last succeeded, in whichever process, to the second."""
+        since_s = int(self._db.one("PRAGMA user_version")["user_version"])
+        return float(_HEADER_EPOCH_S + since_s) if since_s else None
 
     def _take_rows(self, chats: str | None, webhook: str | None) -> Rows:
         now = self._db.clock()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
@@ -38,32 +40,35 @@ def fold(database: Path) -> bool:
     return str(mode) == "delete" and not path_of(database).exists()
 
 
-def find_loss(database: Path, aside: Path) -> str | None:
-    """Whether the journal holds commits that SQLite cannot read any more; then it is ``aside``.
+def keep_loss(database: Path) -> str | None:
+    """What the journal holds that SQLite cannot read any more; None where that is nothing.
 
-    SQLite passes over them without a word. The journal's own numbers tell how many frames there
-    were up to the last commit (https://sqlite.org/fileformat2.html, section 4), a checkpoint how
-    many of them were good. For whoever is to open the file first.
+    SQLite passes over that without a word, and the last one to close the file removes the journal:
+    it is kept under a name of its own until :func:`put_away`, so that a process that is killed
+    before it has told of the loss leaves that to the next one. For whoever is to open the file
+    first.
     """
-    journal = path_of(database)
-    if not database.exists() or not journal.exists() or not journal.stat().st_size:
-        return None
-    counted = _count_frames(journal)
-    if counted is None:
-        journal.replace(aside)
-        database.with_name(database.name + "-shm").unlink(missing_ok=True)
-        return "its journal is none of SQLite's"
-    frames, salts = counted
+    journal, kept = path_of(database), _kept_path(database)
+    loss = _find_loss(journal) if database.exists() else None
+    # a process that only submits may just be writing: what is damaged is so at a second look too
+    if loss is None or _find_loss(journal) != loss:
+        return _find_loss(kept)
     try:
-        add_name(journal, aside)  # the last one to close the file removes it
+        kept.unlink(missing_ok=True)
+        add_name(journal, kept)
     except OSError as error:
-        log.warning("The journal is not looked at: %s", error)
-        return None
-    good = _count_good(database, journal, salts)
-    if good is not None and good < frames:
-        return f"{frames - good} of {frames} frames of its journal are damaged"
-    aside.unlink()
-    return None
+        log.warning("The damaged journal is not kept: %s", error)
+    return loss
+
+
+def put_away(database: Path, aside: Path) -> None:
+    """Give a kept journal its last name."""
+    kept = _kept_path(database)
+    with contextlib.suppress(FileNotFoundError):
+        if aside.exists():
+            kept.unlink()  # the same one: it was beside the file that was set aside
+        else:
+            kept.replace(aside)
 
 
 def add_name(path: Path, other: Path) -> None:
@@ -77,39 +82,44 @@ def add_name(path: Path, other: Path) -> None:
         snapshots.sync(other)
 
 
-def _count_good(database: Path, journal: Path, salts: tuple[int, int]) -> int | None:
-    """Frames that SQLite takes; None where the file is damaged, or others write just now."""
-    try:
-        with snapshots.connect(database) as db:
-            good = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
-            now = _count_frames(journal)
-    except (sqlite3.Error, FileNotFoundError):
+def _kept_path(database: Path) -> Path:
+    return database.with_name(f"{database.name}.lost-wal")
+
+
+def _find_loss(journal: Path) -> str | None:
+    """The journal's own numbers tell how many frames there were up to the last commit, and their
+    running sums how many of them are good (https://sqlite.org/fileformat2.html, section 4)."""
+    with contextlib.suppress(FileNotFoundError), journal.open("rb") as file:
+        return _count_lost(file)
+    return None
+
+
+def _count_lost(file: BinaryIO) -> str | None:
+    header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size or not any(header):
         return None
-    return int(good) if now is not None and now[1] == salts else None
+    magic, _, page_bytes, _, salt_1, salt_2, *sums = _HEADER.unpack(header)
+    order = "<" if magic == _MAGIC[0] else ">"
+    if magic not in _MAGIC or _add(header[:24], order) != tuple(sums):
+        return "its journal is none of SQLite's"
+    number = last = good = 0
+    running: tuple[int, int] | None = (sums[0], sums[1])
+    while len(frame := file.read(_FRAME.size)) == _FRAME.size:
+        page = file.read(page_bytes)
+        _, pages_after_commit, *salts, sum_1, sum_2 = _FRAME.unpack(frame)
+        number += 1
+        if running and len(page) == page_bytes:
+            running = _add(page, order, _add(frame[:8], order, running))
+        if salts != [salt_1, salt_2] or running != (sum_1, sum_2):
+            running = None  # SQLite reads no further
+        if salts == [salt_1, salt_2] and pages_after_commit:
+            last = number
+            good = number if running else good
+    return f"{last - good} of {last} frames of its journal are damaged" if good < last else None
 
 
-def _count_frames(journal: Path) -> tuple[int, tuple[int, int]] | None:
-    """Frames up to the last commit of this round, and its numbers; None without a header."""
-    with journal.open("rb") as file:
-        header = file.read(_HEADER.size)
-        if len(header) < _HEADER.size or not any(header):
-            return 0, (0, 0)
-        magic, _, page_bytes, _, salt_1, salt_2, *sums = _HEADER.unpack(header)
-        order = "<" if magic == _MAGIC[0] else ">"
-        if magic not in _MAGIC or _checksum(header[:24], order) != tuple(sums):
-            return None
-        number = last = 0
-        while len(frame := file.read(_FRAME.size)) == _FRAME.size:
-            _, pages_after_commit, *salts, _, _ = _FRAME.unpack(frame)
-            number += 1
-            if salts == [salt_1, salt_2] and pages_after_commit:
-                last = number
-            file.seek(page_bytes, os.SEEK_CUR)
-    return last, (salt_1, salt_2)
-
-
-def _checksum(data: bytes, order: str) -> tuple[int, int]:
-    one = two = 0
+def _add(data: bytes, order: str, sums: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    one, two = sums
     words = struct.unpack(f"{order}{len(data) // 4}I", data)
     for first, second in zip(words[::2], words[1::2], strict=True):
         one = (one + first + two) & 0xFFFFFFFF

@@ -53,10 +53,10 @@ class Backup:
         match = _NAME.fullmatch(path.name)
         if match is None:
             return None
-        moment = datetime.datetime.strptime(f"{match[1]}+0000", "%Y%m%dT%H%M%SZ%z")
         try:
+            moment = datetime.datetime.strptime(f"{match[1]}+0000", "%Y%m%dT%H%M%SZ%z")
             size = path.stat().st_size
-        except FileNotFoundError:
+        except (ValueError, FileNotFoundError):
             return None
         return cls(path=path, at=moment.timestamp(), why=match[2], bytes=size)
 

@@ -8,7 +8,7 @@ from bot.feed.poller import Backoff, Poller
 from tests.bot.stage import buttons
 from tests.bot.test_inbox import is_empty, make_inbox, running, store
 from tests.bot.test_poller import asks, polling
-from tests.controller.test_backups_full import no_room
+from tests.controller.test_backups_full import held, no_room
 
 
 @pytest.fixture
@@ -17,19 +17,23 @@ def poller(stage):
     return Poller(stage.bot, stage.house.controller, lambda: None, timeout_s=1, backoff=backoff)
 
 
-async def test_updates_that_cannot_be_kept_are_not_confirmed_and_come_again(stage, poller):
+@pytest.mark.parametrize("prevented", [no_room, held])
+async def test_updates_that_cannot_be_kept_are_not_confirmed_and_come_again(
+    stage, poller, prevented
+):
     stage.session.updates.extend([[{"update_id": 5}]] * 4)
     async with polling(poller):
-        with no_room(stage.house):
+        with prevented(stage.house):
             await stage.until(lambda: len(asks(stage)) >= 3)
         await stage.until(stage.house.controller.inbox_pending)
         await stage.until(lambda: asks(stage)[-1].offset == 6)
     assert [each.offset for each in asks(stage)[:3]] == [None] * 3
 
 
-async def test_an_update_waits_for_room_and_uses_up_no_try(stage):
+@pytest.mark.parametrize("prevented", [no_room, held])
+async def test_an_update_waits_for_room_and_uses_up_no_try(stage, prevented):
     store(stage, *(stage.message(text="/start") for _ in range(2)))
-    with no_room(stage.house):
+    with prevented(stage.house):
         async with running(make_inbox(stage)):
             await asyncio.sleep(0.2)
             pending = stage.house.controller.inbox_pending()

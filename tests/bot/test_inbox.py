@@ -132,6 +132,16 @@ async def test_more_updates_than_fit_in_memory_are_all_handled(stage, handled):
     assert len(handled) == 40
 
 
+async def test_one_that_cannot_be_read_does_not_hide_those_that_did_not_fit_in_memory(
+    stage, handled
+):
+    first, *others = (stage.message(user, text="a") for user in range(100, 111))
+    store(stage, {"update_id": first["update_id"], "message": {}}, *others)
+    async with running(make_inbox(stage, Limits(known=5))):
+        await stage.until(is_empty(stage))
+    assert len(handled) == 10
+
+
 async def test_a_poison_update_is_given_up_after_three_tries_and_told_once(stage, handled, caplog):
     async def hook(update):
         if update.update_id == 1:

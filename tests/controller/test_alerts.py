@@ -4,6 +4,7 @@ import shutil
 from collections import namedtuple
 
 import pytest
+from sqlite_utils.utils import sqlite3
 
 from controller import gauges
 from controller.alarms import RING_S, Alarm, find_last_episode, follow_up, list_standing
@@ -28,7 +29,8 @@ def well(**changes) -> Readings:
     """A deployment of a day's age in which nothing is wrong, but for the changes."""
     values = {
         "rows": Rows(live_machines=2), "writable": True, "uptime_s": DAY, "listing_s": 5.0,
-        "spared": 0, "strangers": 0, "loop_s": {"reap": 1.0, "place": 2.0}, "notifies": True,
+        "spared": 0, "strangers": 0, "strays": Backlog(),
+        "loop_s": {"reap": 1.0, "place": 2.0}, "notifies": True,
         "credit_usd": 10.0, "free_bytes": 10**11, "backup_failing": False,
     }  # fmt: skip
     return Readings(**values | changes)
@@ -145,6 +147,7 @@ def test_what_waited_before_this_process_began_is_not_its_fault_yet():
     [
         (well(credit_usd=None), {AlertKind.CREDIT}),
         (well(spared=None), {AlertKind.STRANGERS}),
+        (well(strays=None), {AlertKind.DESTROY}),
         (well(free_bytes=None), {AlertKind.DISK}),
         (well(backup_failing=None), {AlertKind.BACKUP}),
         (well(loop_s={}), {AlertKind.LOOP}),
@@ -367,6 +370,27 @@ async def test_no_complete_listing_is_told_while_machines_exist_also_if_there_ne
     assert AlertKind.LISTING not in await look(house)
 
 
+async def test_a_stranger_that_cannot_be_ended_is_told_like_a_machine_of_ours(looked):
+    house = looked
+    label = f"nox1|{house.store.deployment}|{0:026d}|1"
+    house.provider.alive["s"] = Instance(id="s", label=label)
+    house.provider.destroy_faults.extend(["lies"] * 1000)
+    for _ in range(30):
+        await house.tick(9.9)
+    assert AlertKind.DESTROY not in await look(house)
+    await house.tick(10)
+    found = (await look(house))[AlertKind.DESTROY]
+    assert (found.severity, found.figures) == (WARNING, {"count": 1})
+    house.clock.advance(1500)
+    await house.tick()
+    assert (await look(house))[AlertKind.DESTROY].severity is CRITICAL
+    house.provider.destroy_faults.clear()
+    for _ in range(3):
+        await house.tick(15)
+    assert not house.provider.alive
+    assert AlertKind.DESTROY not in await look(house)
+
+
 async def test_strangers_that_are_spared_are_told(looked):
     house = looked
     deployment = house.store.deployment
@@ -515,6 +539,19 @@ async def test_a_database_that_cannot_be_read_is_an_alert_and_no_crash(looked, m
     monkeypatch.setattr(looked.store.figures, "take_rows", refuse)
     await looked.alarm.tick()
     assert [each.kind for each in looked.controller.judge()] == [AlertKind.DATABASE]
+
+
+@pytest.mark.parametrize("part", ["spending.machines_usd", "alarms.select", "recall"])
+async def test_a_lock_that_is_held_for_long_is_a_reading_and_no_crash(looked, monkeypatch, part):
+    def refuse(*_):
+        raise sqlite3.OperationalError("database is locked")
+
+    house, name = looked, part.rpartition(".")
+    house.store.figures.check_writable()
+    holder = getattr(house.store, name[0]) if name[0] else house.store
+    monkeypatch.setattr(holder, name[2], refuse)
+    found = {each.kind for each in house.controller.judge()}
+    assert found == ({AlertKind.DATABASE} if name[0] == "spending" else set())
 
 
 async def test_rows_that_another_process_left_tell_nothing_of_now(looked):

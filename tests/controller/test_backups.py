@@ -60,6 +60,12 @@ def test_a_copy_is_whole_private_and_named_by_its_moment(store, database, folder
     assert (backup.at, backup.why, backup.bytes) == (clock(), "schedule", path.stat().st_size)
 
 
+def test_a_file_whose_name_is_no_moment_is_no_backup(folder):
+    folder.mkdir()
+    (folder / "noxfvr-20261399T000000Z-schedule.db").touch()
+    assert find_backups(folder) == []
+
+
 def test_two_copies_of_one_second_have_two_names(store, database, folder, clock):
     paths = [back_up(database, folder, why="schedule", clock=clock) for _ in range(3)]
     assert len(set(paths)) == 3
@@ -261,6 +267,17 @@ async def test_where_nothing_has_changed_no_second_copy_is_kept(scheduled):
     assert await scheduled.backup.tick() == 1
 
 
+async def test_a_look_at_whether_all_is_well_is_no_change(scheduled):
+    scheduled.clock.advance(HOUR)
+    await scheduled.alarm.tick()
+    assert await scheduled.backup.tick() == 1
+    for _ in range(7):
+        scheduled.clock.advance(HOUR + 0.123)
+        await scheduled.alarm.tick()
+    assert await scheduled.backup.tick() == 0
+    assert len(backups_of(scheduled)) == 1
+
+
 async def test_a_restart_makes_no_copy_before_its_time(scheduled):
     scheduled.clock.advance(HOUR)
     await scheduled.backup.tick()
@@ -270,6 +287,21 @@ async def test_a_restart_makes_no_copy_before_its_time(scheduled):
     scheduled.clock.advance(5 * HOUR)
     assert await again.tick() == 0
     scheduled.clock.advance(HOUR)
+    assert await again.tick() == 1
+
+
+async def test_a_copy_of_a_time_to_come_keeps_none_from_being_made(scheduled):
+    # the computer's clock was wrong once
+    scheduled.clock.advance(400 * DAY)
+    assert await scheduled.backup.tick() == 1
+    scheduled.clock.advance(-400 * DAY)
+    again = BackupLoop(scheduled.context)
+    await scheduled.draft()
+    scheduled.clock.advance(HOUR)
+    assert await again.tick() == 1
+    assert await again.tick() == 0
+    scheduled.clock.advance(6 * HOUR)
+    await scheduled.draft()
     assert await again.tick() == 1
 
 

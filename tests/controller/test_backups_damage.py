@@ -5,10 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from controller import backups, recovery
 from controller.backups import Why, back_up, find_backups, last_restoration, restore
-from controller.errors import AlreadyRunning, DatabaseDamaged, DatabaseError
+from controller.errors import AlreadyRunning, DatabaseDamaged, DatabaseError, DatabaseReplaced
 from controller.loops.backup import Backup
 from controller.recovery import recover
 from controller.settings import Settings
@@ -79,6 +80,11 @@ def read(database, clock):
     return found
 
 
+def connect_once(database):
+    with connect(database) as db:
+        db.execute("SELECT count(*) FROM meta").fetchone()
+
+
 def asides(database):
     return sorted(path.name for path in database.parent.glob("noxfvr.db.*-*"))
 
@@ -117,6 +123,44 @@ def test_without_a_backup_nothing_is_changed_and_the_remedy_is_named(kept, datab
         recover(database, clock=clock)
     assert database.read_bytes() == damaged
     assert asides(database) == []
+
+
+@pytest.mark.parametrize("step", ["copy_database", "sync"])
+def test_a_disk_that_is_full_makes_no_backup_bad(kept, database, clock, monkeypatch, step):
+    # an older one that is smaller would fit, and nobody would know what was lost with that
+    newest = find_backups(database.parent / "backups")[0].path
+    shutil.copy(newest, newest.with_name("noxfvr-20200101T000000Z-schedule.db"))
+    overwrite_the_header(database)
+    damaged = database.read_bytes()
+    original = getattr(snapshots, step)
+    calls = []
+
+    def fail_once(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise OSError(28, "No space left on device")
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, step, fail_once)
+        with pytest.raises(DatabaseError, match="No space left") as caught:
+            recover(database, clock=clock)
+    assert newest.name in str(caught.value)
+    assert database.read_bytes() == damaged
+    recover(database, clock=clock)
+    assert read(database, clock)[2].backup == newest.name
+
+
+def test_a_backup_of_a_time_to_come_is_the_last_resort(kept, database, clock):
+    # the computer's clock was wrong when it was made
+    newest = find_backups(database.parent / "backups")[0].path
+    later = newest.with_name("noxfvr-20400101T000000Z-schedule.db")
+    shutil.copy(newest, later)
+    for backup in (newest, later):
+        overwrite_the_header(database)
+        recover(database, clock=clock)
+        assert read(database, clock)[2].backup == backup.name
+        newest.unlink(missing_ok=True)
 
 
 def test_a_backup_that_is_damaged_too_is_passed_over(kept, database, clock, caplog):
@@ -238,6 +282,50 @@ class Killed(BaseException):
     """The process is gone at this step."""
 
 
+@pytest.mark.parametrize("owner", [snapshots, recovery, Store])
+def test_a_lost_journal_is_told_of_though_the_start_that_noticed_it_was_killed(
+    killed, clock, monkeypatch, owner
+):
+    journal = killed.with_name("noxfvr.db-wal")
+    with journal.open("r+b") as file:
+        file.seek(journal.stat().st_size // 2)
+        file.write(garbage(100))
+    lost = journal.read_bytes()
+    name = {snapshots: "find_damage", recovery: "note_restoration", Store: "close"}[owner]
+
+    def die(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, die)
+        with pytest.raises(Killed):
+            recover(killed, clock=clock)
+    connect_once(killed)  # as whoever looks at it meanwhile: the journal is gone
+    clock.advance(60)
+    recover(killed, clock=clock)
+    told = read(killed, clock)[2]
+    assert told.why is Why.JOURNAL
+    assert "frames of its journal are damaged" in told.detail
+    assert asides(killed) == [told.set_aside]
+    assert (killed.parent / told.set_aside).read_bytes() == lost
+    recover(killed, clock=clock)
+    assert read(killed, clock)[2] == told
+
+
+def test_a_journal_that_goes_with_a_damaged_file_is_set_aside_with_it(killed, clock):
+    journal = killed.with_name("noxfvr.db-wal")
+    with journal.open("r+b") as file:
+        file.seek(journal.stat().st_size // 2)
+        file.write(garbage(100))
+    overwrite_the_header(killed)
+    recover(killed, clock=clock)
+    told = read(killed, clock)[2]
+    assert told.why is Why.DAMAGED
+    assert asides(killed) == [told.set_aside, f"{told.set_aside}-wal"]
+    recover(killed, clock=clock)
+    assert read(killed, clock)[2] == told
+
+
 @pytest.mark.parametrize("step", range(12))
 def test_a_restoration_that_is_killed_leaves_the_old_or_the_new_one_whole(
     kept, database, clock, monkeypatch, step
@@ -352,6 +440,34 @@ async def test_damage_that_is_met_while_running_ends_the_process_and_the_next_st
     async with open_controller(settings, outside=outside) as controller:
         assert controller.preference(1, "language") == "x" * 1000
     assert asides(database)
+
+
+@pytest.mark.parametrize("change", ["restored", "renamed"])
+async def test_who_waits_for_the_directory_does_not_take_over_a_database_of_before(
+    kept, database, clock, settings, outside, change
+):
+    # its loops would take machines that were rented since for nobody's, and destroy them
+    first = FileLock(settings.data_dir / "noxfvr.lock")
+    first.acquire()
+
+    async def submit():
+        async with open_controller(settings, outside=outside) as second:
+            assert not second.reconciles
+            if change == "restored":
+                overwrite_the_header(database)
+                recover(database, clock=clock)
+            else:
+                store = Store(database, clock=clock)
+                store.ownership.rename("other123", as_of=clock())
+                store.close()
+            first.release()
+            await asyncio.Event().wait()
+
+    with pytest.raises(DatabaseReplaced, match="start this one again"):
+        async with asyncio.timeout(20):
+            await submit()
+    async with open_controller(settings, outside=outside, must_own=True):
+        pass
 
 
 async def test_a_copy_that_is_not_whole_may_be_the_first_sign(house):

@@ -11,6 +11,7 @@ from controller.loops.webhook import Webhook
 from controller.providers.base import Instance
 from controller.states import JobState, MachineState
 from controller.store import Store
+from controller.store.snapshots import connect
 from remote_runner.protocol import Phase
 from tests.controller.conftest import video
 
@@ -29,6 +30,16 @@ def no_room(house):
         yield
     finally:
         connection(house.store).execute("PRAGMA query_only=OFF")
+
+
+@contextlib.contextmanager
+def held(house):
+    """Another program is in the middle of a transaction, and stays there."""
+    connection(house.store).execute("PRAGMA busy_timeout=1")
+    with connect(house.settings.database) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
 
 
 async def pass_over(house, seconds=1.0):
@@ -82,6 +93,14 @@ def test_a_full_disk_is_a_typed_error_and_the_rest_is_whole(small_disk, clock):
     store.preferences.set(2, "again", "x" * 4000)
     assert store.preferences.get(2, "again")
     store.close()
+
+
+def test_a_database_that_somebody_holds_takes_nothing_and_that_is_a_typed_error(house):
+    with held(house):
+        with pytest.raises(DatabaseFull, match="locked"):
+            house.store.preferences.set(1, "language", "ru")
+        assert house.store.preferences.get(1, "language") is None
+    house.store.preferences.set(1, "language", "ru")
 
 
 def test_what_a_rule_refuses_is_still_what_it_was(house):

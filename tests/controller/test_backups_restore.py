@@ -2,6 +2,7 @@ import dataclasses
 import os
 import shutil
 import stat
+from pathlib import Path
 
 import pytest
 import sqlite_utils
@@ -377,6 +378,57 @@ async def test_a_directory_that_is_moved_to_another_disk_keeps_its_name(
     house.store.close()
     shutil.move(house.settings.data_dir, small_disk / "data")
     assert start_in(small_disk / "data", house) == name
+
+
+async def test_a_directory_that_left_a_link_to_itself_keeps_its_name(house, tmp_path, monkeypatch):
+    # what makes room: move it to a larger disk, and a link to it in its old place
+    monkeypatch.setattr(home, "_read_host", lambda: "this-host")
+    name = settle(house)
+    house.store.close()
+    before = house.settings.data_dir
+    before.rename(tmp_path / "larger")
+    before.symlink_to(tmp_path / "larger")
+    assert start_in(tmp_path / "larger", house) == name
+
+
+@pytest.mark.parametrize("harm", ["damaged", "closed"])
+async def test_a_copy_whose_original_cannot_be_looked_at_takes_another_name(
+    house, tmp_path, monkeypatch, harm
+):
+    # on one computer: that it cannot be read does not say that it is gone
+    monkeypatch.setattr(home, "_read_host", lambda: "this-host")
+    name = settle(house)
+    house.store.close()
+    original = house.settings.data_dir
+    shutil.copytree(original, tmp_path / "copy")
+    if harm == "damaged":
+        (original / "noxfvr.db").write_bytes(b"damaged " * 1000)
+    else:
+
+        def refuse(path, other):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "samefile", refuse)
+    assert start_in(tmp_path / "copy", house) != name
+
+
+async def test_a_copy_that_cannot_be_marked_does_not_start_under_the_name(
+    house, tmp_path, monkeypatch
+):
+    # the database alone was copied, and that filled the disk up
+    name = settle(house)
+    house.store.close()
+    (tmp_path / "copy").mkdir()
+    shutil.copy(house.settings.database, tmp_path / "copy")
+    with monkeypatch.context() as patch:
+
+        def refuse(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(Path, "write_text", refuse)
+        with pytest.raises(DatabaseError, match="No space left"):
+            start_in(tmp_path / "copy", house)
+    assert start_in(tmp_path / "copy", house) != name
 
 
 async def test_a_copy_beside_its_original_takes_another_name_and_the_original_keeps_its(

@@ -214,6 +214,20 @@ async def test_a_database_that_cannot_be_read_hides_its_own_figures_only(site, p
     assert ("noxfvr_overdue_jobs",) not in samples
 
 
+async def test_a_database_that_fails_in_the_middle_of_a_look_does_not_hide_the_rest(
+    site, pulse, monkeypatch
+):
+    def refuse():
+        raise DatabaseFull("no journal")
+
+    monkeypatch.setattr(site.house.store.figures, "machines", refuse)
+    status, body, _ = await site.ask("GET", "/metrics")
+    _, samples = parse(body)
+    assert status == 200
+    assert samples["noxfvr_loop_age_seconds", ("loop", "reap")] == 0
+    assert ("noxfvr_disk_free_bytes",) in samples
+
+
 async def test_attempts_and_machines_are_counted(rented, bot_settings, texts, session):
     rented.change(bind="127.0.0.1:0")
     await rented.queued()
