@@ -254,10 +254,12 @@ async def test_what_is_not_in_storage_is_no_outage_of_storage(stage, handled):
 
 
 async def test_an_unreadable_update_is_put_aside(stage, caplog):
-    store(stage, {"update_id": 1, "message": {"text": "private words"}})
+    number = stage.message()["update_id"]
+    store(stage, {"update_id": number, "message": {"text": "private words"}})
     store(stage, stage.message(text="/start"))
     async with running(make_inbox(stage)):
         await stage.until(is_empty(stage))
+    assert [each.chat_id for each in stage.session.sent] == [USER]
     assert "update 1 cannot be read: message.message_id" in caplog.text
     assert "private words" not in caplog.text
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import re
 import signal
@@ -18,8 +19,10 @@ from tests.e2e.story import ADMIN, ROOT, Story
 from tests.standins.vast import make_offer
 
 PEOPLE = (ADMIN, *range(201, 210))
+MAX_MACHINES = 3
 _LIMITS = {
-    "NOXFVR_DAY_BUDGET": "1000", "NOXFVR_JOB_BUDGET": "100", "NOXFVR_MAX_MACHINES": "3",
+    "NOXFVR_DAY_BUDGET": "1000", "NOXFVR_JOB_BUDGET": "100",
+    "NOXFVR_MAX_MACHINES": str(MAX_MACHINES),
     "NOXFVR_IDLE_S": "5", "TELEGRAM_USERS": ",".join(map(str, PEOPLE)),
 }  # fmt: skip
 _STARTS_S = 60.0
@@ -156,6 +159,14 @@ class Deployment(Story):
         """What is still there of any machine."""
         return [f"process {each.pid}" for each in self.runners()]
 
+    def billed_usd(self, label: str) -> float:
+        """What the provider has billed for all that bears a label."""
+        return 0.0
+
+    def lives(self) -> list[tuple[float, float]]:
+        """From when to when each machine was there, as its provider saw it."""
+        return []
+
     def read_output(self, key: str) -> bytes | None:
         """An object of the storage, from outside; None where there is none."""
         path = self.settings.storage_dir / key
@@ -221,6 +232,18 @@ class RentedDeployment(Deployment):
         every = self.vast.instances.values()
         left = [p.pid for each in every if each.gone for p in each.container.processes()]
         return alive + [f"process {pid} of a destroyed instance" for pid in left]
+
+    def billed_usd(self, label: str) -> float:
+        bills = self.vast.ledger().instances
+        return sum(
+            bills[n].total for n, each in self.vast.instances.items() if each.label == label
+        )
+
+    def lives(self) -> list[tuple[float, float]]:
+        return [
+            (each.born, math.inf if each.gone is None else each.gone)
+            for each in self.vast.instances.values()
+        ]
 
     def read_output(self, key: str) -> bytes | None:
         return self.b2.get(key) if key in self.b2.keys(key) else None

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import av
 
+from bot.screen.notifier import CURSOR
 from controller.records import Job
 from controller.states import JobState, MachineState
-from tests.chaos.deployment import Deployment
+from tests.chaos.deployment import MAX_MACHINES, Deployment
 from tests.chaos.people import CRASHED, Errand
 from tests.chaos.screen import ENDED, Screen, is_sample
 from tests.e2e.chatting import is_result
@@ -52,6 +53,7 @@ def examine(deployment: Deployment, screen: Screen, errands: list[Errand]) -> Fi
     findings.check("events not shown", find_unshown(deployment, jobs))
     findings.check("machines beyond their reservation", find_overspent(deployment))
     findings.check("labels created twice", find_twins(deployment))
+    findings.check("machines beyond the cap", find_crowding(deployment))
     findings.check("secrets in logs", find_secrets(deployment))
     findings.check("trouble in logs", find_trouble(deployment))
     doubled = count_doubled(screen, jobs, errands)
@@ -136,7 +138,10 @@ def find_disorder(screen, errands):
 
 
 def find_unshown(deployment, jobs):
-    """Every card is finished, and no chat's cursor is before the end of its jobs."""
+    """Every card is finished, and every event was shown to all chats that it concerns."""
+    events = deployment.store.events
+    if (told := events.cursor(CURSOR)) < (newest := events.newest()):
+        yield f"chats were shown {told} of {newest} events"
     for job in jobs:
         card = deployment.store.cards.get(job.id)
         if card is not None and not card.finished:
@@ -144,12 +149,13 @@ def find_unshown(deployment, jobs):
 
 
 def find_overspent(deployment):
-    """Billed ≤ reserved, machine by machine."""
+    """Billed ≤ reserved, machine by machine: by our own books, and by the provider's."""
     for machine in deployment.store.machines.select(tuple(MachineState)):
         lived_s = (machine.gone_at or machine.created_at) - machine.created_at
-        billed = machine.usd_per_hour * lived_s / 3600 + machine.traffic_usd
-        if billed > machine.reserved_usd + _CENT:
-            yield f"{machine.id}: ${billed:.3f} of ${machine.reserved_usd:.3f}"
+        booked = machine.usd_per_hour * lived_s / 3600 + machine.traffic_usd
+        for billed in (booked, deployment.billed_usd(machine.label)):
+            if billed > machine.reserved_usd + _CENT:
+                yield f"{machine.id}: ${billed:.3f} of ${machine.reserved_usd:.3f}"
 
 
 def find_twins(deployment):
@@ -157,6 +163,15 @@ def find_twins(deployment):
         return
     labels = [create.label for create in deployment.vast.creates]
     yield from (label for label in set(labels) if labels.count(label) > 1)
+
+
+def find_crowding(deployment):
+    """Never more machines at once than the cap allows, as the provider saw them."""
+    lives = deployment.lives()
+    for born_at, _ in lives:
+        crowd = sum(born <= born_at < gone for born, gone in lives)
+        if crowd > MAX_MACHINES:
+            yield f"{crowd} at a time"
 
 
 def find_secrets(deployment):

@@ -130,16 +130,41 @@ def test_what_did_not_end_and_what_is_left_is_seen():
     assert list(promises.find_machines(house)) == ["process 1", "M is retiring: idle"]
 
 
+def test_an_event_that_no_chat_was_shown_and_a_card_that_is_not_finished_are_seen():
+    told, card = {"notifier": 4}, SimpleNamespace(finished=True)
+    store = SimpleNamespace(
+        events=SimpleNamespace(cursor=told.get, newest=lambda: 4),
+        cards=SimpleNamespace(get=lambda _: card),
+    )
+    house = SimpleNamespace(store=store)
+    assert list(promises.find_unshown(house, [job()])) == []
+    told["notifier"] = 3
+    assert list(promises.find_unshown(house, [job()])) == ["chats were shown 3 of 4 events"]
+    told["notifier"], card.finished = 4, False
+    assert len(list(promises.find_unshown(house, [job()]))) == 1
+
+
+def test_more_machines_at_a_time_than_the_cap_allows_are_seen():
+    lives = [(0.0, 9.0), (1.0, 9.0), (2.0, 5.0), (5.0, 9.0)]
+    house = SimpleNamespace(lives=lambda: lives)
+    assert list(promises.find_crowding(house)) == []
+    lives.append((8.0, float("inf")))
+    assert list(promises.find_crowding(house)) == ["4 at a time"]
+
+
 def test_a_machine_that_cost_more_than_was_set_aside_is_seen():
     machine = SimpleNamespace(
-        id="M", created_at=0.0, gone_at=7200.0, usd_per_hour=0.1, traffic_usd=0.1,
+        id="M", label="L", created_at=0.0, gone_at=7200.0, usd_per_hour=0.1, traffic_usd=0.1,
         reserved_usd=0.3,
     )  # fmt: skip
     store = SimpleNamespace(machines=SimpleNamespace(select=lambda _: [machine]))
-    house = SimpleNamespace(store=store)
+    bills = {"L": 0.3}
+    house = SimpleNamespace(store=store, billed_usd=bills.get)
     assert list(promises.find_overspent(house)) == []
     machine.traffic_usd = 0.2
     assert len(list(promises.find_overspent(house))) == 1
+    machine.traffic_usd, bills["L"] = 0.1, 0.4
+    assert list(promises.find_overspent(house)) == ["M: $0.400 of $0.300"]
 
 
 def test_tracebacks_secrets_and_twins_are_seen(tmp_path):
