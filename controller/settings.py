@@ -275,7 +275,7 @@ def split_url(value: str) -> SplitResult | None:
 
 
 def show(value: str) -> str:
-    """What was given, for the line that says what is wrong with it; its beginning if it is long."""
+    """What was given, for the line that says what is wrong with it; cut where it is long."""
     return f"{value!r}" if len(value) <= _SHOWN else f"{value[:_SHOWN]!r}…"
 
 

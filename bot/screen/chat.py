@@ -207,7 +207,7 @@ class Chat:
             self._wait_for_room(subject, urgency, error)
 
     def _wait_for_room(self, subject: str, urgency: Urgency, error: DatabaseFull) -> None:
-        """What was shown cannot be noted: each further try might show it twice, so they are few."""
+        """What was shown cannot be noted: a further try might show it twice, so they are few."""
         self.add(subject, urgency=urgency)
         self._failures += 1
         log.warning("chat %s has to wait: %s", self.id, error)

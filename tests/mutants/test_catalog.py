@@ -1,0 +1,58 @@
+import ast
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.catalog import MUTANTS
+from tests.mutants.mutant import Promise, StaleMutant
+
+ROOT = Path(__file__).resolve().parents[2]
+LEAST = 26
+
+
+@cache
+def functions_of(file):
+    tree = ast.parse((ROOT / file).read_text())
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {each.name for each in tree.body if isinstance(each, functions)}
+
+
+def test_there_are_enough_and_each_has_a_name_of_its_own():
+    names = Counter(mutant.name for mutant in MUTANTS)
+    assert len(names) >= LEAST
+    assert [name for name, count in names.items() if count > 1] == []
+    assert {mutant.promise for mutant in MUTANTS} == set(Promise)
+
+
+def test_what_they_replace_is_there_once_and_what_comes_is_something_else():
+    for mutant in MUTANTS:
+        text = (ROOT / mutant.path).read_text()
+        assert mutant.change(text) != text, mutant.name
+
+
+def test_the_tests_that_they_name_exist():
+    for mutant in MUTANTS:
+        assert mutant.tests, mutant.name
+        for test in mutant.tests:
+            file, _, function = test.partition("::")
+            assert function.partition("[")[0] in functions_of(file) | {""}, test
+
+
+def test_none_is_caught_for_its_spelling_alone(tmp_path):
+    for number, mutant in enumerate(MUTANTS):
+        (tmp_path / f"{number}.py").write_text(mutant.change((ROOT / mutant.path).read_text()))
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F", str(tmp_path)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_code_that_has_changed_is_told_from_code_that_is_as_it_was():
+    mutant = MUTANTS[0]
+    text = (ROOT / mutant.path).read_text()
+    for changed in ("", text + text, mutant.change(text)):
+        with pytest.raises(StaleMutant, match=mutant.name):
+            mutant.change(changed)
