@@ -1,92 +1,58 @@
-"""What scripted runners do with segments: they leave some, and begin behind those of others."""
-
-from collections import defaultdict
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+"""Whether each attempt went on behind all that was safe, by what the machines remember."""
 
 from controller.states import Reason
 from remote_runner.protocol import Reason as RunnerReason
+from tests.simulation.outside.machines import Work
 
-WRONG = (Reason.BAD_RESULT, RunnerReason.GATE_FAILED)
+#: Ends that speak against what was made.
+_WRONG = (Reason.BAD_RESULT, RunnerReason.GATE_FAILED)
+#: So long a bucket may not show what was written.
+_LAG_S = 25.0
 
 
 class Segments:
-    """``broken`` has a line for each attempt that began before what was safe."""
+    """``resumed`` counts attempts that went on behind something."""
 
-    def __init__(self) -> None:
-        self.broken: list[str] = []
+    def __init__(self, world) -> None:
         self.resumed = 0
-        """Attempts that went on behind something."""
-        self._left: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
-        self._begun: dict[tuple[str, int], set[int]] = {}
+        self._world = world
+        self._written_at: dict[tuple[str, int], float] = {}
+        """When the grant of an attempt was written that its machine has read."""
 
-    def begin(self, house, machine) -> None:
-        """The first look at a grant: what it holds is what this attempt goes on behind."""
-        grant = house.runner.grant(machine)
-        key = grant.job, grant.attempt
-        if key in self._begun:
-            return
-        given = {each.number for each in grant.finished}
-        self._begun[key] = given
-        self.resumed += bool(given)
-        missing = self._safe(house, *key) - given
-        if missing:
-            self.broken.append(f"job {key[0]} attempt {key[1]} began before {sorted(missing)}")
-        for each in grant.finished:
-            if not (
-                find_file(each.content_url).exists() and find_file(each.manifest_url).exists()
-            ):
-                self.broken.append(f"job {key[0]} attempt {key[1]} was given what is not there")
+    def check(self) -> None:
+        """Look at the attempts that were begun since the last time."""
+        for key, work in self._world.machines.works.items():
+            if key in self._written_at:
+                continue
+            versions = self._world.objects.objects.get(f"jobs/{key[0]}/{key[1]}/grant", ())
+            written_at = min((each.modified_at for each in versions), default=0.0)
+            self._written_at[key] = written_at
+            self.resumed += bool(work.given)
+            missing = self._find_safe(work, written_at) - work.given
+            if missing:
+                self._world.invariants.note(
+                    10, f"job {key[0]} attempt {key[1]} began before {sorted(missing)}"
+                )
 
-    def work(self, house, machine) -> None:
-        """One segment more, the first that is missing."""
-        grant = house.runner.grant(machine)
-        key = grant.job, grant.attempt
-        done = self._begun[key] | self._left[key]
-        missing = [number for number in range(len(grant.segments)) if number not in done]
-        if missing:
-            house.runner.leave_segment(machine, missing[0])
-            self._left[key].add(missing[0])
-
-    def _safe(self, house, job_id: str, before: int) -> set[int]:
-        """What lay there when the grant was written, from attempts that nothing speaks against."""
-        root = house.settings.storage_dir / "jobs"
-        written_at = (root / job_id / str(before) / "grant").stat().st_mtime_ns
+    def _find_safe(self, work: Work, before: float) -> set[int]:
+        """What lay there when the grant was written, from attempts nothing speaks against."""
         safe: set[int] = set()
-        current, job = before, house.store.jobs.get(job_id)
-        while True:
-            for attempt in reversed(house.store.attempts.of_job(job.id)):
-                if attempt.number >= current:
-                    continue
-                if attempt.reason in WRONG:
-                    return safe
-                safe |= {
-                    number
-                    for number in self._left[job.id, attempt.number]
-                    if _is_older(root / job.id / "parts", number, attempt.number, written_at)
-                }
-            if job.predecessor is None:
+        job, below = work.job, work.attempt
+        while job is not None:
+            rows = self._world.rows(
+                """SELECT a.number, a.reason, j.predecessor, j.sample_of
+                   FROM jobs j LEFT JOIN attempts a ON j.id = a.job AND a.number < ?
+                   WHERE j.id = ? ORDER BY a.number DESC""",
+                below,
+                job,
+            )
+            if not rows or rows[0]["sample_of"] is not None:
                 return safe
-            job = house.store.jobs.get(job.predecessor)
-            current = job.attempts + 1
-
-
-def find_leftovers(house, jobs) -> list[str]:
-    """Jobs that have ended and been pruned, and of which something is there all the same."""
-    found = []
-    for job in jobs:
-        folder = house.settings.storage_dir / "jobs" / job.id
-        left = [path.name for path in folder.rglob("*") if path.is_file()]
-        if job.state.is_terminal and left:
-            found.append(f"job {job.id} is {job.state} and left {left[:5]}")
-    return found
-
-
-def find_file(url: str) -> Path:
-    return Path(unquote(urlsplit(url).path))
-
-
-def _is_older(parts: Path, number: int, attempt: int, than_ns: int) -> bool:
-    # a machine that was given up may go on for a moment after the next grant was written
-    manifest = parts / f"{number:05d}-{attempt}.json"
-    return manifest.exists() and manifest.stat().st_mtime_ns < than_ns
+            for row in rows:
+                if row["reason"] in _WRONG:
+                    return safe
+                earlier = self._world.machines.works.get((job, row["number"]))
+                if earlier is not None:
+                    safe |= {n for n, at in earlier.left.items() if at + _LAG_S < before}
+            job, below = rows[0]["predecessor"], 1 << 30
+        return safe

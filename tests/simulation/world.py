@@ -1,340 +1,259 @@
-"""Half an hour of the controller in virtual time, every choice made by one seed.
+"""One run: a deployment, people and everything outside, in virtual time, all from one seed."""
 
-The loops, the store and the folder are real; machines and runners are scripted. A crash drops the
-process at any await of an outside effect: rows and objects stay, memory goes.
-"""
-
+import asyncio
+import math
 import random
-from collections import defaultdict
+import tempfile
+import zlib
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
+from unittest.mock import patch
 
-from controller.errors import OverBudget, TooLate, Unclear
-from controller.labels import Label
-from controller.loops.prune import KEEP_JOB_S
-from controller.providers.base import InstanceStatus
-from controller.records import Actor
-from controller.states import JobState, MachineState
-from remote_runner.protocol import Phase, Reason
-from tests.controller.conftest import Clock, House, video
-from tests.controller.standins import RentedProvider, ScriptedProvider, make_offer
-from tests.simulation.money import Money
-from tests.simulation.segments import Segments, find_leftovers
+from sqlite_utils.utils import sqlite3
 
-OUTPUT = video(width=640, height=360)
-SAMPLE = video(width=640, height=360, duration_s=3.0, frames=72)
-OWNER = 7
-CAP = 3
+from bot.screen.pace import Pace
+from controller import bootstrap
+from controller.settings import Settings
+from remote_runner.protocol import from_json
+from tests.simulation.computer import Computer
+from tests.simulation.database import Disk, simulated_databases
+from tests.simulation.deployment import Deployment
+from tests.simulation.faults import Fault, Faults
+from tests.simulation.house import (
+    SECRETS,
+    START,
+    Clock,
+    lay_out,
+    make_bot_settings,
+    make_settings,
+    seeded_chance,
+)
+from tests.simulation.invariants import Invariants
+from tests.simulation.loop import SimLoop
+from tests.simulation.outside.machines import SimMachines
+from tests.simulation.outside.storage import SimObjects
+from tests.simulation.outside.telegram import SimTelegram
+from tests.simulation.outside.vast import SimVast
+from tests.simulation.people import People
+from tests.simulation.plan import Plan
+from tests.simulation.process import Process
+from tests.simulation.verdict import Verdict
+from tests.simulation.watching import Watching
 
-
-class Crash(BaseException):
-    """The process is gone; not an error that anything may catch."""
-
-
-class Flaky:
-    """Machines that are refused, lost and hard to destroy, and crashes around each call."""
-
-    def __init__(self, rng: random.Random, rate: float) -> None:
-        super().__init__()
-        self.rng = rng
-        self.rate = rate
-        self.most_per_label = 0
-
-    async def create(self, offer, launch):
-        self._maybe_crash()
-        if self._hit():
-            self.create_faults.append(
-                self.rng.choice(["refused", "lost_request", "lost_answer", "lost_answer"])
-            )
-        instance = await super().create(offer, launch)
-        labels = [each.label for each in self.alive.values()]
-        self.most_per_label = max(self.most_per_label, *map(labels.count, labels))
-        self._maybe_crash()
-        return instance
-
-    async def instances(self):
-        if self._hit():
-            raise Unclear("no complete listing")
-        return await super().instances()
-
-    async def destroy(self, instance_ids):
-        self._maybe_crash()
-        for _ in instance_ids:
-            if self._hit():
-                self.destroy_faults.append(self.rng.choice(["unclear", "lies"]))
-        gone = await super().destroy(instance_ids)
-        self._maybe_crash()
-        return gone
-
-    def _hit(self) -> bool:
-        return self.rng.random() < self.rate
-
-    def _maybe_crash(self) -> None:
-        if self.rng.random() < self.rate / 4:
-            raise Crash
+#: Calm: so long people still answer, then what waits for a yes gets a no.
+_CALM_S = 900.0
+_LONGEST_CALM_S = 6 * 3600.0
+_CALM_STEP_S = 10.0
+#: What the program does often or anew in each life, and no outcome depends on.
+_INSTEAD = (
+    ("controller.memory._OTHERS_S", 5.0),
+    ("controller.supervisor._LAG_S", 60.0),
+    ("controller.records.from_json", lru_cache(4096)(from_json)),
+)
+_DEAD_S, _DEAD_STEP_S = 600.0, 60.0
+#: Packing it takes longer than most lives.
+_build_bundle = cache(bootstrap.build_bundle)
 
 
-class FlakyProvider(Flaky, ScriptedProvider):
-    """This computer."""
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a run came to."""
 
-
-class FlakyMarket(Flaky, RentedProvider):
-    """Other people's computers: several, with states and prices of their own."""
-
-    def __init__(self, rng: random.Random, rate: float) -> None:
-        super().__init__(rng, rate)
-        self.market = [
-            make_offer(id=str(n), machine_id=f"m{n}", usd_per_hour=0.04 + n / 1000)
-            for n in range(50)
-        ]
-        self.billed: defaultdict[str, float] = defaultdict(float)
-
-    def bill(self, seconds: float) -> None:
-        for instance in self.alive.values():
-            self.billed[instance.label] += (instance.usd_per_hour or 0.0) * seconds / 3600
+    seed: int
+    broken: list[str]
+    met: Counter = field(default_factory=Counter)
+    moves: Counter = field(default_factory=Counter)
+    counts: Counter = field(default_factory=Counter)
+    virtual_s: float = 0.0
+    story: list[str] = field(default_factory=list)
+    digest: int = 0
+    """The same for the same run."""
 
 
 class World:
-    """One run; :meth:`live` a while, :meth:`calm_down`, then look at :meth:`broken`."""
+    """:meth:`live` a while, :meth:`calm_down`, then look at :meth:`broken`."""
 
-    def __init__(self, seed: int, folder: Path, *, rate: float = 0.15) -> None:
-        self.rng = random.Random(seed)
-        # every second seed rents
-        self.provider = (FlakyMarket if seed % 2 else FlakyProvider)(self.rng, rate)
-        self.house = House(folder, Clock(), self.provider)
-        # every third seed looks at samples first
-        self.samples = seed % 3 == 0
-        self.jobs = []
-        self.cancelled_first = set()
-        self.story = []
-        self.segments = Segments()
-        self._number = 0
-        self.house.change(segment_s=1.0)
-        # every second seed that rents needs a yes for most of what it starts
-        self.money = Money(self) if seed % 4 == 1 else None
+    def __init__(
+        self, plan: Plan, folder: Path, loop: SimLoop, clock: Clock, *, tells: bool = False
+    ) -> None:
+        self.plan, self.loop, self.clock = plan, loop, clock
+        self.rng = random.Random(f"world {plan.seed}")
+        self.faults = Faults(random.Random(f"faults {plan.seed}"), plan.rate)
+        self.story: list[str] = []
+        self._digest = 0
+        self._tells = self.keeps_traces = tells
+        self.watching = Watching(self.tell)
+        self.disk = Disk(self.now)
+        self.disk.on_change = self.watching.note
+        self.vast = SimVast(self.faults, self.now, spawn=loop.spawn)
+        self.objects = SimObjects(self.faults, self.now)
+        self.telegram = SimTelegram(self.faults, self.now)
+        self.machines = SimMachines(
+            self.faults, self.vast, self.objects, self.now, spawn=loop.spawn
+        )
+        self.vast.states = self.watching.machines
+        self.objects.states = self.watching.attempts
+        self.telegram.states = self.watching.jobs
+        settings = make_settings(plan, folder)
+        lay_out(settings)
+        self.deployment = Deployment(
+            folder, settings, make_bot_settings(),
+            loop=loop, faults=self.faults, clock=self.clock, disk=self.disk, vast=self.vast,
+            objects=self.objects, telegram=self.telegram, tell=self.tell,
+        )  # fmt: skip
+        self.deployment.at_point = self._at_point
+        self.deployment.pace = Pace(steps=((60, plan.edits_s),), slowest_s=max(15, plan.edits_s))
+        self.people = People(self)
+        self.invariants = Invariants(self)
+        self._reader: sqlite3.Connection | None = None
+        self.computer = Computer(self)
 
-    async def live(self, ticks: int) -> None:
-        for _ in range(ticks):
-            await self._act()
-            await self._run_machines()
-            await self._tick(self.rng.choice([0.5, 1, 2, 5, 30]))
+    def now(self) -> float:
+        """The true time."""
+        return START + self.loop.time()
+
+    def tell(self, line: str) -> None:
+        told = f"{self.loop.time():8.1f} {line}"
+        self._digest = zlib.crc32(told.encode(), self._digest)
+        if self._tells:
+            self.story.append(told)
+
+    @property
+    def settings(self) -> Settings:
+        return self.deployment.settings
+
+    async def live(self, seconds: float) -> None:
+        """With faults, and people who want things."""
+        self.deployment.start()
+        ends_at = self.loop.time() + seconds
+        while self.loop.time() < ends_at:
+            await asyncio.sleep(self.plan.step_s)
+            self.computer.happen()
+            self.people.act(self.plan.step_s)
+            self.invariants.check()
 
     async def calm_down(self) -> None:
         """No more faults and no more wishes: everything has to come to rest."""
-        self.provider.rate = 0.0
-        if self.money:
-            self.money.close()
-        for _ in range(150):
-            await self._run_machines(only_well=True)
-            await self._tick(10)
-        await self.house.prune.tick()
-        # those who were allowed a long run have longer deadlines, and what they repeat waits
-        for _ in range(3 if self.money else 1):
-            self.house.clock.advance(KEEP_JOB_S + 3600)
-            for _ in range(len(self.jobs) + 1):
-                self.house.clock.advance(90)  # drafts expire first, and go a moment later
-                await self.house.prune.tick()  # what a retry repeats goes a pass after it
+        self._end_faults()
+        self.invariants.begin_calm()
+        if self.plan.ends_dead:
+            await self._end_dead()
+            return
+        ends_at = self.loop.time() + _LONGEST_CALM_S
+        answers_until = self.loop.time() + _CALM_S / 3
+        while self.loop.time() < ends_at and not self.invariants.is_quiet():
+            if self.invariants.broken:
+                return  # it is no use to wait for the rest
+            await asyncio.sleep(_CALM_STEP_S)
+            if self.loop.time() < answers_until:
+                self.people.answer()
+            else:
+                self.people.close()
+            self.invariants.check()
+        self.invariants.check_quiet()
+        await self._grow_old()
+
+    async def run(self) -> "Outcome":
+        """All of it."""
+        await self.live(self.plan.live_s)
+        await self.calm_down()
+        await self.deployment.stop()
+        outcome = self.outcome()
+        self.close_reader()
+        return outcome
 
     def broken(self) -> list[str]:
-        """Invariants that do not hold."""
-        house, found = self.house, []
-        if self.provider.alive:
-            found.append(f"machines left: {sorted(self.provider.alive)}")
-        if self.provider.most_per_label > 1:
-            found.append("two machines under one label")
-        open_machines = [each.id for each in house.store.machines.select()]
-        if open_machines:
-            found.append(f"machines not proven gone: {open_machines}")
-        for job in map(house.job, self.jobs):
-            found += self._broken_job(job)
-        found += self.segments.broken
-        found += find_leftovers(house, map(house.job, self.jobs))
-        if uploads := list(house.settings.storage_dir.glob("input/uploads/*/*")):
-            found.append(f"uploads left: {uploads}")
-        return found + self._broken_money()
+        """Promises that were not kept, each once, with its number."""
+        Verdict(self, SECRETS).find()
+        return list(dict.fromkeys([*self.watching.broken, *self.invariants.broken]))
 
-    def _broken_money(self) -> list[str]:
-        """Billed is at most reserved, and what the jobs were told at most a little off."""
-        if not self.provider.rents:
-            return []
-        found = []
-        for label, billed in self.provider.billed.items():
-            machine = self.house.store.machines.get(Label.parse(label).machine)
-            if billed > machine.reserved_usd + 1e-6:
-                found.append(
-                    f"{label}: ${billed:.4f} billed, ${machine.reserved_usd:.4f} reserved"
-                )
-        return found + (self.money.broken if self.money else [])
+    def outcome(self) -> Outcome:
+        counts = Counter(
+            lives=self.deployment.lives,
+            kills=self.deployment.kills,
+            commits=self.disk.commits,
+            instances=len(self.vast.instances),
+            sends=len(self.telegram.sends),
+            resumed=self.invariants.segments.resumed,
+        ) + self.people.counts  # fmt: skip
+        counts.update(f"jobs {state}" for state in self.watching.states["jobs"].values())
+        return Outcome(
+            seed=self.plan.seed, broken=self.broken(), met=self.faults.met,
+            moves=self.watching.moves, counts=counts, virtual_s=self.loop.time(),
+            story=self.story, digest=self._digest,
+        )  # fmt: skip
 
-    def _broken_job(self, job) -> list[str]:
-        found = []
-        drafted = job.state is JobState.DRAFT  # never started, or taken back
-        if not job.state.is_terminal and not drafted:
-            found.append(f"job {job.id} is {job.state}")
-        ends = [k for k in self.house.kinds(job) if k in ("done", "failed", "cancelled")]
-        if len(ends) != (0 if drafted else 1):
-            found.append(f"job {job.id} ended as {ends}")
-        if job.id in self.cancelled_first and job.state is JobState.DONE:
-            found.append(f"job {job.id} was cancelled and is done")
-        outputs = list(self.house.settings.storage_dir.glob(f"output/*_{job.short_id}.*"))
-        published = job.state is JobState.DONE and job.sample_of is None
-        if len(outputs) != published:
-            found.append(f"job {job.id} is {job.state} with {len(outputs)} outputs")
-        if outputs and outputs[0].read_bytes() != OUTPUT:
-            found.append(f"job {job.id} published something else")
-        return found
+    def rows(self, sql: str, *values: object) -> list[dict]:
+        """What the database says, read beside the program."""
+        if self._reader is None:
+            self._reader = sqlite3.connect(self.settings.database)
+            self._reader.row_factory = sqlite3.Row
+        return [dict(row) for row in self._reader.execute(sql, values)]
 
-    async def _act(self) -> None:
-        """Something a user does."""
-        choice = self.rng.random()
-        if self.samples and choice < 0.30:
-            await self._act_on_drafts(choice)
-        elif choice < 0.25 and len(self.jobs) < 6:
-            self._number += 1
-            job = await self.house.draft(f"{self._number}.mp4", owner=OWNER)
-            self.jobs.append(await self._start(job))
-        elif choice < 0.30 and self.jobs:
-            job = self.rng.choice(self.jobs)
-            try:
-                self.house.controller.cancel(job.id, by=Actor(OWNER))
-                self.cancelled_first.add(job.id)
-                self.story.append(f"cancel {self.jobs.index(job)}")
-            except TooLate:
-                return
-        elif choice < 0.33:
-            self._restart("asked")
-        elif choice < 0.38 and self.jobs:
-            self._retry(self.rng.choice(self.jobs))
-        elif choice < 0.65 and self.money:
-            await self.money.answer()
+    def close_reader(self) -> None:
+        """Before the file is replaced."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
-    async def _start(self, draft):
-        if self.money:
-            return await self.money.start(draft)
-        return self.house.controller.start(draft.id, by=Actor(OWNER))
+    # --- what happens to the computer ----------------------------------------------------------
 
-    async def _act_on_drafts(self, choice: float) -> None:
-        """A new draft, a sample of one, or a start, whatever goes on for it."""
-        drafts = [job for job in map(self.house.job, self.jobs) if job.state is JobState.DRAFT]
-        if choice < 0.12 and len(self.jobs) < 9:
-            self._number += 1
-            self.jobs.append(await self.house.draft(f"{self._number}.mp4", owner=OWNER))
-        elif drafts:
-            draft = self.rng.choice(drafts)
-            if choice < 0.22:
-                self._number += 1
-                key = f"sample:{self._number}"
-                try:
-                    sample = self.house.controller.sample(draft.id, by=Actor(OWNER), key=key)
-                except OverBudget:
-                    return
-                if sample.id not in [each.id for each in self.jobs]:
-                    self.jobs.append(sample)
-            elif choice < 0.27:
-                await self._start(draft)
-            else:
-                await self.house.controller.discard(draft.id, by=Actor(OWNER))
-                self.cancelled_first.add(draft.id)
+    def _at_point(self, process: Process, name: str) -> None:
+        if self.plan.crashes and self.faults.hit(
+            Fault.CRASH, self.states(), weight=self.plan.crashes
+        ):
+            self.tell(f"killed at {name}")
+            process.die()
 
-    def _retry(self, job) -> None:
-        """Once, whatever has become of it; refused where it goes on."""
-        try:
-            again = self.house.controller.retry(job.id, by=Actor(OWNER), key=f"retry:{job.id}")
-        except TooLate:
-            return
-        if again.id not in [each.id for each in self.jobs]:
-            self.story.append(f"retry {self.jobs.index(job)}")
-            self.jobs.append(again)
+    def states(self) -> list[str]:
+        return [*self.watching.jobs(), *self.watching.machines()]
 
-    async def _run_machines(self, *, only_well: bool = False) -> None:
-        """What the runners do meanwhile."""
-        for machine in self.house.store.machines.select():
-            alive = any(each.label == machine.label for each in self.provider.alive.values())
-            watched = machine.state in (
-                MachineState.BOOTING, MachineState.READY, MachineState.BUSY, MachineState.UNKNOWN,
-            )  # fmt: skip
-            if alive and watched:
-                self._run_machine(machine, only_well=only_well)
+    def _end_faults(self) -> None:
+        self.tell("calm")
+        self.faults.rate = 0.0
+        self.clock.offset_s = 0.0
+        self.disk.fault = None
 
-    def _run_machine(self, machine, *, only_well: bool) -> None:
-        runner, rng = self.house.runner, self.rng
-        if self.provider.rents and not self._boot(machine, only_well=only_well):
-            return
-        orders = runner.orders(machine)
-        if orders.job is None:
-            runner.idle(machine)
-            return
-        deed = (
-            "done"
-            if only_well
-            else rng.choice(
-                [
-                    "beat",
-                    "beat",
-                    "beat",
-                    "beat",
-                    "done",
-                    "done",
-                    "silent",
-                    "fail",
-                    "vanish",
-                    "babble",
-                ]
+    async def _end_dead(self) -> None:
+        """Nobody is there any more: what is rented has to end by itself."""
+        self.tell("dead for good")
+        await self.deployment.stop()
+        last = max((each.expires_at for each in self.invariants.own_labels()), default=0.0)
+        for _ in range(math.ceil(max(0.0, last + _DEAD_S - self.now()) / _DEAD_STEP_S)):
+            await asyncio.sleep(_DEAD_STEP_S)
+            if not self.vast.alive():
+                break
+        self.invariants.check_dead()
+
+    async def _grow_old(self) -> None:
+        """Days pass: what was kept for a while goes."""
+        self.tell("days pass")
+        for _ in range(3):
+            self.loop.stall(25 * 3600.0)
+            await asyncio.sleep(200)
+        self.invariants.check()
+
+
+def run_seed(plan: Plan, *, tells: bool = False, make: type[World] = World) -> Outcome:
+    """A whole run on a folder of its own, in memory where there is such a place."""
+    shm = Path("/dev/shm")
+    with ExitStack() as stack:
+        folder = Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="nox", dir=shm if shm.is_dir() else None)
             )
         )
-        if orders.cancel and rng.random() < 0.7:
-            deed = "stopped"
-        self.story.append(f"{self.house.clock.now:.0f} {machine.id[-4:]} {deed}")
-        self.segments.begin(self.house, machine)
-        match deed:
-            case "beat":
-                runner.heartbeat(machine, phase=rng.choice(list(Phase)[1:5]))
-                self.segments.work(self.house, machine)
-            case "done":
-                runner.heartbeat(machine)
-                runner.finish(machine, SAMPLE if runner.grant(machine).sample_s else OUTPUT)
-            case "stopped":
-                runner.cancelled(machine)
-            case "fail":
-                runner.fail(machine, rng.choice([Reason.ENCODER_FAILED, Reason.CORRUPT]))
-            case "babble":
-                runner.babble(machine, rng.choice(["status", "result"]))
-            case "vanish":
-                for each in list(self.provider.alive.values()):
-                    if each.label == machine.label:
-                        del self.provider.alive[each.id]
-
-    def _boot(self, machine, *, only_well: bool) -> bool:
-        """Whether a rented machine is up; it may be a while, or come to nothing."""
-        (instance,) = (
-            each for each in self.provider.alive.values() if each.label == machine.label
-        )
-        if instance.status is InstanceStatus.RUNNING:
-            self.house.runner.boot(machine)
-            return True
-        states = [InstanceStatus.RUNNING, InstanceStatus.RUNNING, InstanceStatus.PULLING]
-        if not only_well:
-            states += [InstanceStatus.HOST_FAILED, InstanceStatus.OFFLINE, InstanceStatus.ENDED]
-        self.provider.show(instance.id, status=self.rng.choice(states))
-        return False
-
-    async def _tick(self, seconds: float) -> None:
-        self.house.clock.advance(seconds)
-        if self.provider.rents:
-            self.provider.bill(seconds)
-        loops = [self.house.reap, self.house.watch, self.house.place]
-        self.rng.shuffle(loops)
-        try:
-            for loop in loops:
-                await loop.tick()
-            if self.rng.random() < 0.8:
-                await self.house.watch.settle()
-            if self.money:
-                self.money.check()
-        except Crash:
-            self._restart("crash")
-
-    def _restart(self, why: str) -> None:
-        self.story.append(f"{self.house.clock.now:.0f} restart: {why}")
-        for task in list(self.house.watch._checking.values()):
-            task.cancel()
-        self.house.restart()
+        loop = SimLoop(random.Random(f"loop {plan.seed}") if plan.shuffles else None)
+        clock = Clock(loop)
+        stack.enter_context(seeded_chance(plan.seed, clock))
+        world = make(plan, folder, loop, clock, tells=tells)
+        stack.enter_context(simulated_databases(world.disk))
+        stack.enter_context(patch.object(bootstrap, "build_bundle", _build_bundle))
+        for name, value in _INSTEAD:
+            stack.enter_context(patch(name, value))
+        stack.enter_context(world.invariants.surprises.listening())
+        loop.set_exception_handler(world.invariants.note_loop_error)
+        return loop.run_to_end(world.run())

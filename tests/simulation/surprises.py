@@ -1,0 +1,76 @@
+"""Errors that the program met and did not foresee: each is a finding."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlite_utils.utils import sqlite3
+
+from controller.errors import NotStored
+from controller.probe import ProbeError
+from tests.simulation.loop import LIFE
+from tests.simulation.process import Died
+
+#: A disk that fails is told by these, and whoever meets one may say so.
+_OF_THE_DISK = (sqlite3.OperationalError,)
+#: Of a storage that does not show, or give, what was just written: the update is tried again.
+_FORESEEN = (ProbeError, NotStored)
+
+
+class Surprises(logging.Handler):
+    """``found`` has one line each. A handler of the root logger while the run goes on."""
+
+    def __init__(self, world) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+        self._world = world
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While the context is open; what is not an error is not even made into a line."""
+        root = logging.getLogger()
+        root.addHandler(self)
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+            root.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        process = LIFE.get()
+        if process is not None and not process.alive:
+            return
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None and record.name != "asyncio":
+            return  # an error that is told without a trace was foreseen
+        self.note(record.getMessage(), error)
+
+    def note(self, text: str, error: BaseException | None) -> None:
+        if isinstance(error, (Died, *_FORESEEN)) or _is_of_the_disk(error, self._world):
+            return
+        where = ""
+        if error is not None:
+            frames = traceback.extract_tb(error.__traceback__)
+            ours = [f for f in frames if ("/tests/" not in f.filename and "/bot/" in f.filename)
+                    or "/controller/" in f.filename]  # fmt: skip
+            place = (ours or frames or [None])[-1]
+            where = f" at {place.filename.rpartition('/')[2]}:{place.lineno}" if place else ""
+        line = f"{text[:200]}: {error!r}{where}"
+        self._world.tell(f"SURPRISE {line}")
+        if self._world.keeps_traces and error is not None:
+            self._world.story.extend("".join(traceback.format_exception(error)).splitlines()[-30:])
+        self.found.append(line)
+
+
+def _is_of_the_disk(error: BaseException | None, world) -> bool:
+    if not world.plan.disk_faults:
+        return False
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            return all(_is_of_the_disk(each, world) for each in error.exceptions)
+        if isinstance(error, _OF_THE_DISK):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
