@@ -38,14 +38,13 @@ WATCHER = Watcher()
 
 
 def pytest_configure(config):
-    logging.getLogger().addHandler(WATCHER)
-    for name in _WATCHED:
-        logging.getLogger(name).setLevel(logging.INFO)
+    _listen()
 
 
 @pytest.fixture(autouse=True)
 def secret_free_log():
-    """No test may log a secret."""
+    """No test may log a secret; what another one has changed of the loggers is put right."""
+    _listen()
     WATCHER.found.clear()
     yield
     found = list(WATCHER.found)
@@ -72,3 +71,9 @@ def find_leaks(root: Path) -> list[str]:
         lines = path.read_text("utf-8", errors="replace").splitlines()
         leaks += [f"{path}:{at}" for at, line in enumerate(lines, 1) if SECRETS.search(line)]
     return leaks
+
+
+def _listen() -> None:
+    logging.getLogger().addHandler(WATCHER)  # does nothing where it is there
+    for name in _WATCHED:
+        logging.getLogger(name).setLevel(logging.INFO)

@@ -323,7 +323,9 @@ async def test_all_lines_of_a_job_carry_its_id(run):
 def root_logger():
     root = logging.getLogger()
     kept = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("bot", "controller")}
+    levels = {
+        name: logging.getLogger(name).level for name in ("bot", "controller", "remote_runner")
+    }
     yield root
     root.handlers[:], _ = kept
     root.setLevel(kept[1])
