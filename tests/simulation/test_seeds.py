@@ -7,7 +7,7 @@ from tests.simulation.plan import draw_plan
 from tests.simulation.world import run_seed
 
 CHUNK = 5
-QUICK, MORE = range(0, 60), range(60, 360)
+QUICK, MORE = range(0, 60), range(60, 160)
 
 
 def run_chunk(first: int) -> None:
