@@ -94,7 +94,7 @@ def test_odd_updates_are_all_handled_and_none_is_an_error(stage, runner, errors,
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@settings(ODD, max_examples=1500)
+@settings(ODD, max_examples=600)
 @given(data=st.data())
 def test_many_odd_updates_are_all_handled(stage, runner, errors, data):
     numbers = itertools.count(stage.house.controller.inbox_offset() or 1)

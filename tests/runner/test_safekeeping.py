@@ -66,7 +66,7 @@ def kill_a_machine(mailbox, start, server, tmp_path, source, job, delay_s, task=
     server.objects.clear()
     first = start(NOXFVR_WORK_DIR=str(tmp_path / f"{job}-first"))
     mailbox.grant(job, 1, source, task=task, segments=segment_urls(server), segment_s=0.5)
-    wait(lambda: finished_segments(server))
+    wait(lambda: finished_segments(server), timeout_s=120)
     time.sleep(delay_s)
     first.kill()
     first.communicate()
