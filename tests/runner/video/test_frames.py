@@ -71,7 +71,8 @@ def test_surfaces_of_cards_hold_the_samples_that_ffmpeg_sees_in_them(pix_fmt):
     fill_surface(surface, luma, chroma, given)
     frame = surface_frame(surface, luma, chroma)
     assert frame.format.name == surface
-    assert same(samples(frame.reformat(format=pix_fmt)), given)
+    # with several threads swscale now and then reads memory that is not its own
+    assert same(samples(frame.reformat(format=pix_fmt, threads=1)), given)
     assert same(split_surface(frame), given)
 
 
