@@ -30,8 +30,9 @@ class ProtocolError(ValueError):
 
 
 def to_json(document: DataclassInstance) -> str:
-    """A document as one line of JSON."""
-    return json.dumps(dataclasses.asdict(document), ensure_ascii=False, separators=(",", ":"))
+    """A document as one line of JSON, which can be written: halves of characters become ``?``."""
+    text = json.dumps(dataclasses.asdict(document), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace").decode()
 
 
 def from_json(kind: type[Document], text: str | bytes) -> Document:

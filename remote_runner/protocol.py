@@ -140,7 +140,7 @@ class Facts:
     transfer: str
     interlaced: bool
     audio: tuple[str, ...]
-    """One entry a stream: codec, and language where known, as ``aac/rus``."""
+    """One entry a stream that holds anything: codec, and language where known, as ``aac/rus``."""
     subtitles: tuple[str, ...]
     chapters: int
     notes: tuple[str, ...] = ()

@@ -51,7 +51,10 @@ def local_path(url: str) -> Path | None:
     except ValueError:
         raise MachineError(Reason.TRANSFER_FAILED, "that is no URL") from None
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Path(urllib.request.url2pathname(parts.path))
+        path = Path(urllib.request.url2pathname(parts.path))
+        if not (path.is_absolute() and path.name) or "\0" in str(path):
+            raise MachineError(Reason.TRANSFER_FAILED, "that URL names no file")
+        return path
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL):
         return None
     raise MachineError(

@@ -35,6 +35,8 @@ class Census:
     guessed: int = 0
     end_s: float = 0.0
     ends_corrupt: bool = False
+    seen: set[int] = field(default_factory=set)
+    """Indices of the streams that hold anything: recorders leave empty ones."""
 
 
 def count_packets(
@@ -57,6 +59,7 @@ def count_packets(
             if packet.size == 0 or packet.is_discard or is_still(packet.stream):
                 continue
             census.ends_corrupt = packet.is_corrupt
+            census.seen.add(packet.stream_index)
             _note_end(census, packet)
             if packet.stream_index == stream.index:
                 _note_time(census, packet)

@@ -22,10 +22,13 @@ _PACKETS = 1.5
 def check_streams(kind: str, old: Scan, new: Scan, *, old_start_s: float) -> list[Check]:
     """Every audio or subtitle stream, in order: same payload, same distance to the video.
 
-    ``old_start_s`` is when the first frame is shown that could be had of the source.
+    ``old_start_s`` is when the first frame is shown that could be had of the source. Streams that
+    hold nothing do not count: MP4 is written without them.
     """
-    mine = [index for index, each in old.prints.items() if each.kind == kind]
-    theirs = [index for index, each in new.prints.items() if each.kind == kind]
+    mine, theirs = (
+        [index for index, each in scan.prints.items() if each.kind == kind and each.packets]
+        for scan in (old, new)
+    )
     if not mine and not theirs:
         return []
     if len(mine) != len(theirs):

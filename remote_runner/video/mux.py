@@ -17,6 +17,8 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
+from remote_runner.errors import InputError
+from remote_runner.protocol import Reason
 from remote_runner.video.containers import (
     MUXERS,
     MuxPlan,
@@ -139,9 +141,8 @@ class Output:
 
     def put(self, packet: Packet[VideoStream]) -> None:
         """Write the next packet, and before it what goes with it."""
+        self._copy(_moment(packet))  # type: ignore[arg-type]
         try:
-            for companion in self._companions.until(_moment(packet)):  # type: ignore[arg-type]
-                self._container.mux_one(companion)
             packet.stream = self._video
             self._container.mux_one(packet)
         except (av.error.FFmpegError, ValueError) as error:
@@ -149,13 +150,23 @@ class Output:
 
     def finish(self) -> None:
         """Copy the rest and close the file."""
+        self._copy(None)
         try:
-            for packet in self._companions.until(None):
-                self._container.mux_one(packet)
             self._container.close()
         except (av.error.FFmpegError, ValueError) as error:
             raise failure(error, "finishing the output file") from None
         self._source.close()
+
+    def _copy(self, until: Fraction | None) -> None:
+        """Packets of the other streams. What a muxer does not take of them, no machine would."""
+        try:
+            for packet in self._companions.until(until):
+                self._container.mux_one(packet)
+        except (av.error.FFmpegError, ValueError) as error:
+            found = failure(error, "copying what is beside the video")
+            if found.reason is Reason.ENCODER_FAILED:
+                raise InputError(Reason.CORRUPT, found.detail) from None
+            raise found from None
 
     def abandon(self) -> None:
         """Close everything, whatever state it is in."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -227,8 +227,8 @@ def _facts(  # noqa: PLR0917 - one call, right above
         range="full" if signal.full_range else "limited",
         transfer=signals.transfer_name(signal.transfer),
         interlaced=fields.interlaced,
-        audio=tuple(_label(each) for each in container.streams.audio),
-        subtitles=tuple(_label(each) for each in container.streams.subtitles),
+        audio=_labels(container.streams.audio, census),
+        subtitles=_labels(container.streams.subtitles, census),
         chapters=len(container.chapters()),
         notes=(*signal.notes, *fields.notes, *unusual),
     )
@@ -241,6 +241,10 @@ def _unusual(container: InputContainer, census: Census, turn: Orientation) -> tu
         "several_video_streams": sum(not is_still(each) for each in container.streams.video) > 1,
     }
     return tuple(note for note, holds in unusual.items() if holds)
+
+
+def _labels(streams: Iterable[Stream], census: Census) -> tuple[str, ...]:
+    return tuple(_label(each) for each in streams if each.index in census.seen)
 
 
 def _label(stream: Stream) -> str:

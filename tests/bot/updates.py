@@ -1,10 +1,15 @@
 """Updates as no test would write them by hand: for property tests of everything that handles."""
 
 import string
+from functools import partial
 
+from aiogram.filters.callback_data import CallbackData
 from hypothesis import strategies as st
 
+from bot.cards import admin_callbacks, callbacks
 from tests.bot.stage import ADMIN, OTHER, STRANGER, USER, VIDEO_SIZE
+
+__all__ = ["admin_callbacks", "callbacks", "resolve", "updates"]
 
 GROUP = -1001
 PEOPLE = (USER, OTHER, ADMIN, STRANGER)
@@ -23,11 +28,35 @@ ENTITIES = (
     "expandable_blockquote", "of_the_future",
 )  # fmt: skip
 
-#: Data of a real button as it is, cut off, longer, or with other characters in it.
+#: What stands before the first colon of the data of any button, and what fields may hold.
+PREFIXES = tuple(sorted(kind.__prefix__ for kind in CallbackData.__subclasses__()))
+FIELDS = (
+    "", "0", "1", "-1", "99", "2147483648", "9" * 30, "1e3", "0.5", "-", "~", "start", "yes", "ok",
+    "deny", "retry", "sample", "show", "s", "l", "b", "x2", "card", "list", "A" * 26,
+    "~" + "0" * 26, "7", "666", "None", "true", "é", "٣", "\ud800", "\x00", "%s",
+)  # fmt: skip
+
+
+def flip(data, at, bit):
+    """One bit of one character the other way."""
+    at %= max(1, len(data))
+    return data[:at] + "".join(chr(ord(each) ^ bit) for each in data[at : at + 1]) + data[at + 1 :]
+
+
+def refill(data, at, field):
+    """Another field in the place of one."""
+    fields = data.split(":")
+    fields[at % len(fields)] = field
+    return ":".join(fields)
+
+
+#: Data of a real button as it is, cut off, longer, or with other characters or fields in it.
 BENDS = (
-    str, str, str, str, lambda data: data[:-1], lambda data: data[: len(data) // 2],
+    *([str] * 8), lambda data: data[:-1], lambda data: data[: len(data) // 2],
     lambda data: f"{data}:x", str.swapcase, lambda data: data.replace(":", "::", 1),
     lambda data: f"{data[:-3]}999",
+    *(partial(flip, at=at, bit=1 << at % 7) for at in range(-4, 12)),
+    *(partial(refill, at=at % 3 + 1, field=field) for at, field in enumerate(FIELDS)),
 )  # fmt: skip
 
 words = st.sampled_from(HOSTILE) | st.text(max_size=60)
@@ -136,9 +165,13 @@ def _presses(draw):
     press = {"id": str(draw(st.integers(1, 10**9))), "from": draw(_people(user)),
              "chat_instance": "x"}  # fmt: skip
     forged = st.text(alphabet=string.printable, max_size=64)
+    by_grammar = st.builds(
+        lambda prefix, fields: ":".join((prefix, *fields))[:64],
+        st.sampled_from(PREFIXES), st.lists(st.sampled_from(FIELDS), max_size=5),
+    )  # fmt: skip
     of_a_button = st.tuples(st.integers(0, 999), st.integers(0, len(BENDS) - 1))
     if _usually(draw):
-        press["data"] = draw(forged | of_a_button | of_a_button)
+        press["data"] = draw(forged | by_grammar | of_a_button | of_a_button)
     match draw(st.integers(0, 4)):
         case 0:
             press["inline_message_id"] = "x"

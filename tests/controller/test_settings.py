@@ -105,3 +105,36 @@ def test_the_reaper_needs_one_key_only():
     assert load_provider_settings({"VAST_API_KEY": "x"}).vast_api_key == "x"
     with pytest.raises(SettingsError):
         load_provider_settings({})
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"TELEGRAM_ADMINS": "--5"},
+        {"TELEGRAM_ADMINS": "9" * 5000},
+        {"NOXFVR_BIND": "host:" + "9" * 5000},
+        {"NOXFVR_PUBLIC_URL": "https://["},
+        {"NOXFVR_PUBLIC_URL": "https://a:b"},
+        {"NOXFVR_PUBLIC_URL": "https://ex\tample.org"},
+        {"WEBHOOK_URL": "https:///hook"},
+        {"NOXFVR_STORAGE": "x" * 70_000},
+    ],
+)
+def test_what_no_parser_takes_is_a_line_like_any_other_mistake(env):
+    reader = Reader(env)
+    (name,) = env
+    reader.ids("TELEGRAM_ADMINS")
+    reader.address("NOXFVR_BIND", "127.0.0.1:8080")
+    reader.url("NOXFVR_PUBLIC_URL", "")
+    reader.url("WEBHOOK_URL", "")
+    reader.choice("NOXFVR_STORAGE", "folder", ("folder", "s3"))
+    (problem,) = reader.problems
+    assert problem.startswith(f"{name} must be")
+    assert len(problem) < 200
+
+
+def test_a_file_of_settings_that_is_no_text_is_told_of(tmp_path):
+    file = tmp_path / ".env"
+    file.write_bytes(b"NOXFVR_IDLE_S=\xff\xfe\n")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        read_environment(file)

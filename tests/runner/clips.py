@@ -113,6 +113,20 @@ def make_clip(
     return path
 
 
+def make_mute(path: Path) -> Path:
+    """A clip with an audio track that holds nothing, as recorders without a microphone leave."""
+    with av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov"}) as out:
+        video = out.add_stream("libx264", rate=24)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        _add_audio(out, "aac", 0)
+        for at, image in enumerate(moving_texture(12, 64, 48)):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = at, Fraction(1, 24)
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+    return path
+
+
 def _add_audio(out, codec, n):
     track = out.add_stream(codec, rate=48_000)
     track.metadata["language"] = ["eng", "rus", "deu"][n]

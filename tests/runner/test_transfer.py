@@ -180,6 +180,12 @@ def test_other_schemes_are_refused(url):
     assert failure_of(lambda: transfer.read(url, 10)).reason is Reason.TRANSFER_FAILED
 
 
+@pytest.mark.parametrize("url", ["file:", "file:///", "file:name", "file:///a%00b"])
+def test_an_address_of_no_file_is_a_typed_failure(url):
+    with pytest.raises(MachineError, match="no file"):
+        transfer.put_bytes(url, b"x")
+
+
 def test_a_transfer_can_be_stopped(tmp_path, server):
     source = tmp_path / "source"
     source.write_bytes(bytes(5 << 20))

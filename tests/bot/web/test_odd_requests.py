@@ -119,3 +119,25 @@ async def test_what_is_looked_at_when_its_page_ends_is_not_swept(site, open_hous
     open_house.clock.advance(3600)
     await open_house.prune.tick()
     assert open_house.store.uploads.receiving() == []
+
+
+NO_HTTP = {
+    "a header without end": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "no size": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1e3\r\n\r\n",
+    "noise": b"\x00\x01\x02\r\n\r\n",
+    "no gzip": b"PUT /d/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    b"Content-Encoding: gzip\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", sorted(NO_HTTP))
+async def test_what_is_not_even_http_fills_no_log(site, caplog, name):
+    host, port = site.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(NO_HTTP[name])
+    assert (await reader.readline()).startswith(b"HTTP/1.")
+    writer.close()
+    await writer.wait_closed()
+    assert (await site.ask("GET", "/u/x"))[0] == 404
+    assert not [record for record in caplog.records if record.exc_info]

@@ -1,3 +1,4 @@
+import math
 from email.utils import formatdate
 from itertools import pairwise
 
@@ -132,7 +133,11 @@ async def test_credit_is_what_can_be_spent(script, provider):
     assert await provider.credit_usd() == 11.79
 
 
-@pytest.mark.parametrize("body", [{}, {"credit": None}, {"credit": True}, {"credit": "11"}])
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"credit": None}, {"credit": True}, {"credit": "11"}, {"credit": math.nan},
+     {"credit": -math.inf}, {"credit": 10**400}],
+)  # fmt: skip
 async def test_credit_that_is_not_told_is_not_zero(script, provider, body):
     script.on("GET /api/v0/users/current", (200, body))
     with pytest.raises(Unclear):

@@ -4,12 +4,14 @@ from fractions import Fraction
 import av
 import pytest
 
+from remote_runner.errors import InputError
 from remote_runner.pipeline import process
-from remote_runner.protocol import Mode, Task
+from remote_runner.protocol import Mode, Reason, Task
 from remote_runner.video.probe import probe
 from remote_runner.video.verify import verify
-from tests.runner.clips import make_clip, payloads, video_times
+from tests.runner.clips import make_clip, make_mute, payloads, video_times
 
+INTERP = Task(mode=Mode.INTERP, interpolator="flow")
 LINES = [(100, 400, "Привет"), (500, 900, "two\nlines")]
 
 
@@ -187,3 +189,30 @@ def test_interlaced_h264_of_broadcasts_is_counted_in_frames(tmp_path, equipment)
     )
     assert probe(source).interlaced
     assert report.frames == 50
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_track_without_sound_fails_no_gate(tmp_path, equipment, suffix):
+    source = make_mute(tmp_path / "in.mp4")
+    report = process(
+        source, tmp_path / f"out.{suffix}", INTERP, equipment=equipment, container=suffix
+    )
+    assert report.output.suffix == f".{suffix}"
+    assert report.facts.audio == ()
+
+
+def test_sound_that_no_muxer_takes_is_the_files_fault(tmp_path, equipment):
+    source = make_clip(
+        tmp_path / "in.ts", codec="mpeg2video", options={}, rate=25, count=25, audio=1,
+        audio_codec="mp2",
+    )  # fmt: skip
+    data = source.read_bytes()
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    starts = [n for n, each in enumerate(packets) if each[1] == 0x41 and each[2] == 1]
+    first, last = starts[0], starts[-1]  # of the sound, whose times go back now
+    packets[first], packets[last] = packets[last], packets[first]
+    source.write_bytes(b"".join(packets))
+    with pytest.raises(InputError) as error:
+        process(source, tmp_path / "out.mp4", INTERP, equipment=equipment)
+    assert error.value.reason is Reason.CORRUPT
+    assert [path.name for path in tmp_path.iterdir()] == ["in.ts"]

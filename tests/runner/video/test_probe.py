@@ -8,11 +8,12 @@ import time
 import av
 import pytest
 
-from remote_runner.errors import InputError
+from remote_runner.errors import InputError, MachineError
 from remote_runner.protocol import Facts, Reason, from_json
 from remote_runner.video.envelope import missing_part
 from remote_runner.video.probe import Limits, probe
-from tests.runner.clips import make_clip
+from remote_runner.video.source import open_source
+from tests.runner.clips import make_clip, make_mute
 
 
 def refusal(path, limits=None):
@@ -215,3 +216,22 @@ def test_names_that_look_like_protocols_are_just_names(tmp_path, monkeypatch):
     odd = tmp_path / "concat:a|b.mp4"
     odd.write_bytes(clip.read_bytes())
     assert probe(odd).frames == 12
+
+
+def test_sound_that_nothing_here_can_decode_is_listed_as_unknown(tmp_path):
+    source = make_clip(tmp_path / "in.mkv", audio=1)
+    source.write_bytes(source.read_bytes().replace(b"A_AAC", b"A_ZZZ"))
+    assert probe(source).audio == ("unknown/eng",)
+
+
+def test_a_demuxer_that_says_not_permitted_means_the_file(tmp_path):
+    source = make_clip(tmp_path / "in.wmv", codec="wmv2", options={}, count=8)
+    source.write_bytes(source.read_bytes()[:316])
+    assert refusal(source) is Reason.NOT_A_VIDEO
+    source.unlink()
+    with pytest.raises(MachineError):
+        open_source(source)
+
+
+def test_a_track_without_sound_is_no_audio(tmp_path):
+    assert probe(make_mute(tmp_path / "in.mp4")).audio == ()
