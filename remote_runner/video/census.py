@@ -23,6 +23,7 @@ from remote_runner.video.timing import USUAL_RATES
 ROUNDING_S = Fraction(1, 1000)
 #: Rates closer than this are one rate: 24 and 24000/1001 are 0.001 apart.
 _SAME_RATE = Fraction(1, 5000)
+_SLIP_S = Fraction(1, 10)
 
 
 @dataclass(slots=True)
@@ -35,6 +36,12 @@ class Census:
     guessed: int = 0
     end_s: float = 0.0
     ends_corrupt: bool = False
+    slip: int = 1
+    """Times that go back by less are slips; those that go back by more start anew."""
+    decoded: int | None = None
+    """When the newest packet is decoded, as in ``times``."""
+    later: int = 0
+    """How much later things are than told, behind times that started anew."""
     seen: set[int] = field(default_factory=set)
     """Indices of the streams that hold anything: recorders leave empty ones."""
 
@@ -51,7 +58,7 @@ def count_packets(
     Raises :class:`InputError` for a file that breaks off, and as soon as the video is longer or
     has more frames.
     """
-    census = Census()
+    census = Census(slip=max(1, round(_SLIP_S / time_base_of(stream))))
     try:
         for packet in container.demux():
             if should_stop():
@@ -131,13 +138,27 @@ def _note_end(census: Census, packet: Packet[Stream]) -> None:
 
 
 def _note_time(census: Census, packet: Packet[Stream]) -> None:
-    at = packet.pts if packet.pts is not None else packet.dts
-    if at is None:
+    told = packet.pts if packet.pts is not None else packet.dts
+    if told is None:
         at = census.times[-1] + max(1, packet.duration or 0) if census.times else 0
         census.guessed += 1
+    else:
+        at = told + _later(census, packet)
     if not census.times or at >= census.longest:
         census.longest, census.last_duration = at, packet.duration or 0
     census.times.append(at)
+
+
+def _later(census: Census, packet: Packet[Stream]) -> int:
+    """Recordings that were put one behind the other begin anew: they are shown one after another,
+    as the decoder does it."""
+    if packet.dts is not None:
+        step = max(1, packet.duration or 0)
+        back = 0 if census.decoded is None else census.decoded - packet.dts - census.later
+        if back >= max(2 * step, census.slip):
+            census.later += back + step
+        census.decoded = packet.dts + census.later
+    return census.later
 
 
 def _duration(census: Census, stream: VideoStream) -> float:

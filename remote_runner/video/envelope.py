@@ -82,7 +82,7 @@ def _missing_segment(file: Seekable, size: int) -> str | None:
     """The segment is the second element; its size is unknown in live recordings (RFC 8794 6)."""
     file.seek(4)
     header_bytes = _vint(file)
-    if header_bytes is None:
+    if header_bytes is None or header_bytes > size:
         return None
     file.seek(header_bytes, 1)
     if int.from_bytes(file.read(4), "big") != _SEGMENT:

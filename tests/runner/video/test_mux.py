@@ -216,3 +216,13 @@ def test_sound_that_no_muxer_takes_is_the_files_fault(tmp_path, equipment):
         process(source, tmp_path / "out.mp4", INTERP, equipment=equipment)
     assert error.value.reason is Reason.CORRUPT
     assert [path.name for path in tmp_path.iterdir()] == ["in.ts"]
+
+
+def test_recordings_one_behind_the_other_become_one(tmp_path, equipment):
+    one = make_clip(tmp_path / "one.ts", rate=25, count=12)
+    source = tmp_path / "two.ts"
+    source.write_bytes(one.read_bytes() * 2)
+    report = process(source, tmp_path / "out.mp4", INTERP, equipment=equipment)
+    assert report.facts.frames == 48
+    assert all(check.passed for check in verify(source, report.output))
+    assert report.facts.duration_s == pytest.approx(probe(source).duration_s, abs=0.041)

@@ -235,3 +235,20 @@ def test_a_demuxer_that_says_not_permitted_means_the_file(tmp_path):
 
 def test_a_track_without_sound_is_no_audio(tmp_path):
     assert probe(make_mute(tmp_path / "in.mp4")).audio == ()
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+def test_recordings_one_behind_the_other_are_as_long_as_all_of_them(tmp_path, suffix):
+    codec = {"ts": "libx264", "mpg": "mpeg1video"}[suffix]
+    one = make_clip(tmp_path / f"one.{suffix}", codec=codec, options={}, rate=25, count=25)
+    three = tmp_path / f"three.{suffix}"
+    three.write_bytes(one.read_bytes() * 3)
+    facts = probe(three)
+    assert (facts.frames, facts.fps, facts.vfr) == (75, "25", False)
+    assert facts.duration_s == pytest.approx(3 * probe(one).duration_s)
+
+
+def test_a_header_that_is_larger_than_the_file_is_no_failure_of_ours(tmp_path):
+    source = tmp_path / "in.mkv"
+    source.write_bytes(b"\x1a\x45\xdf\xa3\x01\xff\xff\xff\xff\xff\xff\xfe" + bytes(28))
+    assert refusal(source) is Reason.NOT_A_VIDEO
