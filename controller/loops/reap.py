@@ -120,6 +120,10 @@ class Reap:
         if instances:
             log.info("Adopting instance %s as machine %s", instances[0].id, machine.id)
             store.machines.move(machine, MachineState.BOOTING, instance=instances[0].id)
+        elif self._is_absent(machine) and (machine.absent_since or 0.0) >= machine.expires_at:
+            # nobody looked while it may have lived: it is paid for until the opposite is known
+            detail = "whether the create call left a machine was not seen in its time"
+            await self._lose(machine, Reason.MACHINE_GONE, detail)
         elif self._is_absent(machine):
             await self._lose(machine, Reason.RENT_FAILED, "the create call left no machine")
 

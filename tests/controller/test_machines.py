@@ -64,6 +64,20 @@ async def test_a_machine_whose_create_answer_was_lost_is_adopted_by_its_label(ho
     assert len(house.provider.launches) == 1
 
 
+async def test_a_machine_that_may_have_lived_while_nobody_looked_is_paid_for(house):
+    house.provider.create_faults.append("lost_answer")
+    job = await house.queued()
+    await house.tick()
+    machine = house.machine()
+    house.clock.now = machine.expires_at + 3600
+    house.provider.alive.clear()  # it ended at its deadline
+    await house.tick()
+    await house.tick()
+    (first,) = house.store.attempts.of_job(job.id)
+    assert (first.state, first.reason) == (AttemptState.LOST, Reason.MACHINE_GONE)
+    assert house.store.machines.get(machine.id).reserved_usd == machine.reserved_usd
+
+
 async def test_a_create_request_that_was_lost_is_given_up_only_after_the_listing_settled(house):
     house.provider.settle_s = 120.0
     house.provider.create_faults.append("lost_request")
