@@ -39,9 +39,7 @@ class Census:
     slip: int = 1
     """Times that go back by less are slips; those that go back by more start anew."""
     decoded: int | None = None
-    """When the newest packet is decoded, as in ``times``."""
-    later: int = 0
-    """How much later things are than told, behind times that started anew."""
+    """When the last packet is decoded, as in ``times``."""
     seen: set[int] = field(default_factory=set)
     """Indices of the streams that hold anything: recorders leave empty ones."""
 
@@ -150,15 +148,17 @@ def _note_time(census: Census, packet: Packet[Stream]) -> None:
 
 
 def _later(census: Census, packet: Packet[Stream]) -> int:
-    """Recordings that were put one behind the other begin anew: they are shown one after another,
-    as the decoder does it."""
-    if packet.dts is not None:
-        step = max(1, packet.duration or 0)
-        back = 0 if census.decoded is None else census.decoded - packet.dts - census.later
-        if back >= max(2 * step, census.slip):
-            census.later += back + step
-        census.decoded = packet.dts + census.later
-    return census.later
+    """How much later a packet is than told. Recordings that were put one behind the other begin
+    anew: they are shown one after another, at the pace of their frames, as the decoder does it."""
+    if packet.dts is None:
+        return 0
+    if census.decoded is None:
+        census.decoded = packet.dts
+    step = max(1, packet.duration or 0)
+    back = census.decoded - packet.dts
+    later = back + step if back >= max(2 * step, census.slip) else 0
+    census.decoded = max(census.decoded, packet.dts + later)
+    return later
 
 
 def _duration(census: Census, stream: VideoStream) -> float:

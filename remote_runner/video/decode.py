@@ -125,6 +125,9 @@ class Decoder:
             self._stream = main_video(self._container)
             bound_decoder(self._stream)
             self.time_base = time_base_of(self._stream)
+            # before anything is decoded: FFmpeg is wordy meanwhile, and its threads would wait for
+            # the interpreter's lock to say what they find, while we wait for them
+            siting = siting_of(self._container, self._stream)
             self._allowed = max(BAD_FEW, int(packets * BAD_SHARE))
             self.bad_packets = 0
             self.notes: set[str] = set()
@@ -135,14 +138,12 @@ class Decoder:
         except BaseException:
             self._container.close()
             raise
-        self._describe(self._first, interlaced)
+        self._describe(self._first, siting, interlaced)
         if self._device is not None and not interlaced:
             self._try_card(self._first, self._device)
 
-    def _describe(self, first: VideoFrame, interlaced: bool) -> None:
-        self.signal: Signal = signals.of_frame(
-            first, self._stream, siting_of(self._container, self._stream)
-        )
+    def _describe(self, first: VideoFrame, siting: str, interlaced: bool) -> None:
+        self.signal: Signal = signals.of_frame(first, self._stream, siting)
         self.orientation: Orientation = orientation_of(first)
         self.width, self.height = first.width, first.height
         self.start: int = _ticks(first, self.time_base) or 0

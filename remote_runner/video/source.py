@@ -177,7 +177,8 @@ def language_of(stream: Stream) -> str:
 
 def siting_of(container: InputContainer, stream: VideoStream) -> str:
     """Where chroma samples lie as the stream says it (``left``, ``center``, ``topleft`` …), or
-    nothing. FFmpeg tells it in its description of the file alone, as long as it may be wordy."""
+    nothing. FFmpeg tells it in its description of the file alone, as long as it may be wordy: ask
+    while no thread of its own decodes."""
     before = av.logging.get_level()
     av.logging.set_level(av.logging.VERBOSE)
     av.logging.set_libav_level(av.logging.VERBOSE)

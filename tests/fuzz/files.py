@@ -130,7 +130,7 @@ def choose_work(case: Case) -> tuple[tuple[str, ...], str]:
 
 def judge_probe(case: Case, ended: Ended) -> None:
     assert "Traceback" not in ended.err, ended.err
-    assert ended.code in (0, 1), f"exit {ended.code}: {ended.err}"
+    assert ended.code in (0, 1), f"exit {ended.code}: {ended.err[-4000:]}"
     (line,) = ended.out.splitlines()
     answer = json.loads(line)
     if ended.code == 0:
@@ -146,7 +146,7 @@ def judge_probe(case: Case, ended: Ended) -> None:
 
 def judge_work(case: Case, ended: Ended, nursery: Nursery, path: Path) -> None:
     assert "Traceback" not in ended.err + ended.out, ended.err
-    assert ended.code in (0, 1), f"exit {ended.code}: {ended.err}"
+    assert ended.code in (0, 1), f"exit {ended.code}: {ended.err[-4000:]}"
     # its container may be another one than was asked for
     outputs = [each for each in path.parent.iterdir() if each.name.startswith("output")]
     if ended.code == 1:

@@ -5,6 +5,7 @@ imports, reads a line of JSON for each command, and forks: what a child does to 
 signals, a crash) is gone with it.
 """
 
+import faulthandler
 import json
 import os
 import selectors
@@ -42,6 +43,8 @@ class Nursery:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.nursery", *self._modules], cwd=_ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            # a process that is forked has one thread
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         return self
 
@@ -96,6 +99,7 @@ def _be_born(command, arguments: list[str], pipes) -> None:
             os.dup2(write, number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.closerange(3, 64)
+        faulthandler.dump_traceback_later(KILL_S - 5, file=2)  # where it hangs
         code = command(arguments)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
