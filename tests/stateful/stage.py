@@ -15,6 +15,7 @@ from controller.providers.base import InstanceStatus
 from controller.records import Actor
 from controller.states import JobState, MachineState
 from remote_runner.protocol import Mode, Task
+from tests.bot.virtual_time import VirtualLoop
 from tests.controller.conftest import Clock, House, video
 from tests.stateful.invariants import Watcher
 from tests.stateful.outside import Computer, Market
@@ -54,7 +55,8 @@ class Stage(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(dir=_FAST if _FAST.is_dir() else None))
-        self.loop = asyncio.Runner()
+        # where files are read at once: threads would come in another order each time
+        self.loop = asyncio.Runner(loop_factory=VirtualLoop)
         clock = Clock()
         # ids decide the order of what happens at one time: the same steps give the same ids
         rng = random.Random(0)
