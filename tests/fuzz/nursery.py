@@ -43,8 +43,12 @@ class Nursery:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.nursery", *self._modules], cwd=_ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            # a process that is forked has one thread
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            # a process that is forked has one thread; those of its children sleep while they wait,
+            # since beside other processes they would spin for seconds
+            env={
+                **os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+                "OMP_WAIT_POLICY": "passive",
+            },
         )  # fmt: skip
         return self
 
