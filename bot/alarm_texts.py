@@ -14,6 +14,8 @@ def describe_alarm(alarm: Alarm, tongue: Tongue) -> str:
     key = f"alert-{alarm.kind}"
     if alarm.severity is Severity.CRITICAL and tongue.has(f"{key}-worse"):
         key = f"{key}-worse"
+    elif alarm.figures.get("cannot") == "read":
+        key = f"{key}-read"
     return tongue(key, **_fill(alarm, tongue))
 
 

@@ -41,7 +41,9 @@ from bot.terminal.commands import (
 from bot.terminal.console import open_reporter
 from bot.terminal.overview import show_status
 from bot.terminal.rows import as_item
+from controller.errands import restore as restore_backup
 from controller.errors import ControllerError, SettingsError, TooLate
+from controller.log_output import configure_logging
 from controller.model_names import OTHERWISE
 from controller.records import TERMINAL
 from controller.settings import (
@@ -50,8 +52,7 @@ from controller.settings import (
     load_settings,
     read_environment,
 )
-from controller.wiring import configure_logging, open_controller
-from controller.wiring import restore as restore_backup
+from controller.wiring import open_controller
 from remote_runner import __version__
 from remote_runner.protocol import (
     CODECS,

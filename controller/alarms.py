@@ -1,8 +1,8 @@
 """What is remembered of an alert: since when it stands, when people were last rung for it.
 
 :func:`follow_up` is the whole of the memory's rules, and pure: what was kept, what is found now,
-what is to be kept. A new alert rings; one that comes and goes rings once an hour at most, and
-again as soon as it is worse than what was rung for.
+what is to be kept. A new alert rings; one that comes and goes, or of which there are many more
+than were rung for, rings once an hour at most; one that is worse than what was rung for at once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from controller.alerts import Alert, AlertKind, Figure, Severity
 
 RING_S = 3600.0
+MANY_TIMES, MANY_MORE = 2, 3
+"""So many times, and so many more than people were rung for, are reason to ring again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +34,30 @@ class Alarm:
     """When people were last rung for its kind."""
     rung_severity: Severity
     """How bad it was then."""
+    rung_count: int | None = None
+    """How many there were then; None where nothing is counted, or that is not known."""
     ended_at: float | None = None
     """When it was found to be over; None while it stands."""
 
     @property
     def stands(self) -> bool:
         return self.ended_at is None
+
+    @property
+    def count(self) -> int | None:
+        """How many there are of what is wrong."""
+        count = self.figures.get("count")
+        return count if isinstance(count, int) else None
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether there are many more than people know of."""
+        if self.count is None or self.rung_count is None:
+            return False
+        return (
+            self.count >= self.rung_count * MANY_TIMES
+            and self.count >= self.rung_count + MANY_MORE
+        )
 
 
 def follow_up(
@@ -90,6 +110,7 @@ def _open(was: Alarm | None, alert: Alert, now: float) -> Alarm:
         worse_at=now,
         rung_at=was.rung_at if was else float("-inf"),
         rung_severity=was.rung_severity if was else alert.severity,
+        rung_count=was.rung_count if was else None,
     )
     return _ring_if_due(alarm, now)
 
@@ -106,8 +127,10 @@ def _go_on(was: Alarm, alert: Alert, now: float) -> Alarm:
 
 def _ring_if_due(alarm: Alarm, now: float) -> Alarm:
     """What was kept quiet, as its kind had rung a short while before, rings if it stays."""
-    if alarm.rung_at >= alarm.worse_at:
+    if alarm.rung_at >= alarm.worse_at and not alarm.has_grown:
         return alarm
     if now - alarm.rung_at < RING_S and alarm.severity.rank <= alarm.rung_severity.rank:
         return alarm
-    return dataclasses.replace(alarm, rung_at=now, rung_severity=alarm.severity)
+    return dataclasses.replace(
+        alarm, rung_at=now, rung_severity=alarm.severity, rung_count=alarm.count
+    )

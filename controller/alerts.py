@@ -175,12 +175,12 @@ def _judge_machines(readings: Readings, now: float) -> Iterator[Alert]:
             figures={"count": spared},
         )  # fmt: skip
     age_s = _find_listing_age(readings)
-    if rows and rows.live_machines and age_s >= LISTING_S:
+    if rows and (rows.live_machines or rows.waiting_jobs) and age_s >= LISTING_S:
         yield Alert(
             kind=AlertKind.LISTING,
             severity=Severity.CRITICAL if age_s >= LISTING_LATE_S else Severity.WARNING,
             since=now - age_s,
-            figures={"count": rows.live_machines},
+            figures={"count": rows.live_machines, "waiting": rows.waiting_jobs},
         )
     worst = rows.failures[0] if rows and rows.failures else None
     if worst and worst.count >= ALIKE_AT_LEAST:
@@ -193,7 +193,11 @@ def _judge_machines(readings: Readings, now: float) -> Iterator[Alert]:
 def _judge_process(readings: Readings, now: float) -> Iterator[Alert]:
     """The process itself, its database and its disk."""
     if readings.rows is None or readings.writable is False:
-        yield Alert(kind=AlertKind.DATABASE, severity=Severity.CRITICAL, since=now)
+        cannot = "read" if readings.rows is None else "write"
+        yield Alert(
+            kind=AlertKind.DATABASE, severity=Severity.CRITICAL, since=now,
+            figures={"cannot": cannot},
+        )  # fmt: skip
     dead = {name: age_s for name, age_s in readings.loop_s.items() if age_s > LOOP_S}
     if dead:
         yield Alert(

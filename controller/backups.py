@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from controller.errors import BadBackup, DatabaseError
-from controller.home import bind
+from controller.home import bind, read_note
 from controller.store import Store, journal, new_deployment, snapshots
 from controller.store.database import BACKUPS
 from controller.store.snapshots import Backup, Contents, back_up, find_backups, read_contents
@@ -87,11 +87,13 @@ class Notes(Protocol):
 
 
 def last_restoration(store: Notes) -> Restoration | None:
-    """None where the database was never restored."""
+    """None where the database was never restored, or for a reason that this release knows not."""
     noted = store.recall(_NOTE)
     if noted is None:
         return None
-    values = json.loads(noted)
+    values = read_note(noted, Restoration)
+    if values["why"] not in set(Why):
+        return None
     return Restoration(**values | {"why": Why(values["why"])})
 
 
@@ -137,6 +139,7 @@ def restore(
     that has the database open, a full disk. Then nothing is changed.
     """
     _check(backup)
+    journal.keep_loss(database)
     damaged = database.exists() and snapshots.find_damage(database) is not None
     new = database.with_suffix(".restoring")
     now = clock()

@@ -20,6 +20,8 @@ SLEW = 0.25
 FOLLOWED_S = 2 * 3600.0
 """A larger difference is no clock that was set: the whole computer stood still, so all is late."""
 _TOLD_S = 10.0
+_APART_S = 1.0
+"""Less is what passes between two looks."""
 
 
 class SteadyClock:
@@ -50,6 +52,22 @@ class SteadyClock:
 def wall_of(clock: Clock) -> Clock:
     """For what others compare with their own clocks: signatures are refused where they differ."""
     return clock.wall if isinstance(clock, SteadyClock) else clock
+
+
+def latest_of(clock: Clock) -> float:
+    """For deadlines that others hold against their own clocks: now by the clock that is further.
+
+    While a clock that was set is made up for, either may be the right one: it was wrong before, or
+    it is now. So a time that begins here is over by neither before it was long enough.
+    """
+    return max(clock(), wall_of(clock)())
+
+
+def doubt_s(clock: Clock) -> float:
+    """How much longer such a time may last than it is meant to, :data:`FOLLOWED_S` at most: as far
+    as both clocks are apart."""
+    apart_s = abs(clock() - wall_of(clock)())
+    return apart_s if apart_s >= _APART_S else 0.0
 
 
 def _elapsed() -> float:

@@ -191,7 +191,8 @@ class DatabaseError(ControllerError):
 
 
 class DatabaseFull(DatabaseError):
-    """Nothing can be written to the database now; what is there is whole, and may be read."""
+    """Nothing can be written to the database now, or read from it where its disk is gone; what is
+    there is whole."""
 
 
 class DatabaseDamaged(DatabaseError):

@@ -27,6 +27,8 @@ def tidy(text: str, longest: int = LONGEST) -> str:
     """One line of characters that can be printed: controls, marks of direction and halves of
     characters become spaces."""
     cut = text[:longest]
+    if cut.isprintable():
+        return cut
     return "".join(each if each.isprintable() else " " for each in cut)
 
 

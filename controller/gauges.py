@@ -72,6 +72,12 @@ class Gauges:
         alarms = {alarm.kind: alarm for alarm in (*known, *changed)}
         return list_standing(alarms.values())
 
+    def list_found(self, vitals: Vitals, *, runs_here: bool) -> list[Alarm]:
+        """What stands by what the loops found that run now, in this process or another; what an
+        earlier one left standing is nothing until they have looked."""
+        has_looked = not runs_here or vitals.figure(WRITABLE) is not None
+        return list_standing(self._list_known()) if has_looked else []
+
     def _list_known(self) -> list[Alarm]:
         """As loops keep it, of this process or another; left rows tell nothing of now."""
         try:

@@ -8,13 +8,15 @@ disk: there the deadlines of the machines are what is left.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from controller.errors import DatabaseError
+from controller.store import journal
 from controller.store.snapshots import is_blank, read_contents
 
 _NOTE = "home"
@@ -76,7 +78,7 @@ def find_strangeness(store: Notes, folder: Path) -> str | None:
     noted = store.recall(_NOTE)
     if noted is None:
         return None
-    before, here = Home(**json.loads(noted)), look(folder)
+    before, here = Home(**read_note(noted, Home)), look(folder)
     if before.path != here.path and (
         told := _find_original(Path(before.path), folder, store.deployment)
     ):
@@ -84,6 +86,13 @@ def find_strangeness(store: Notes, folder: Path) -> str | None:
     if before.is_same_place(here) or before.is_same_host(here):
         return None
     return f"it was at home in {before.path} of another computer or volume"
+
+
+def read_note(text: str, kind: type) -> dict[str, Any]:
+    """The fields of a note that ``kind`` has: a newer release may have noted more, and this one
+    must still start after it."""
+    known = {each.name for each in dataclasses.fields(kind)}
+    return {name: value for name, value in json.loads(text).items() if name in known}
 
 
 def look(folder: Path) -> Home:
@@ -115,8 +124,11 @@ def _find_original(folder: Path, here: Path, deployment: str) -> str | None:
     may be it."""
     database = folder / _DATABASE
     try:
-        if folder.samefile(here) or is_blank(database):
+        if folder.samefile(here):
             return None  # a link to this directory is no original
+        journal.keep_loss(database)
+        if is_blank(database):
+            return None
         if read_contents(database).deployment != deployment:
             return None
     except (FileNotFoundError, NotADirectoryError):

@@ -384,3 +384,9 @@ def m013_alarms(db: Database) -> None:
     )
     db.execute("CREATE INDEX attempts_by_machine ON attempts (machine)")
     db.execute("CREATE INDEX attempts_by_end ON attempts (ended_at)")
+
+
+@migrations()
+def m014_rung_count(db: Database) -> None:
+    """How many there were of what is wrong when people were rung for it; NULL: not known."""
+    db.execute("ALTER TABLE alarms ADD COLUMN rung_count INTEGER")

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 
 from controller import market, policy
+from controller.clock import latest_of
 from controller.errors import ControllerError, ProviderError, Unclear
 from controller.market import Market, Wish
 from controller.providers.base import Need, Offer, Provider
@@ -78,7 +79,8 @@ class Quotes:
         limit_s = time_limit_s(job, self._settings)
         if self._provider.rents and self.machine_seconds(job, machine)[0] > limit_s:
             return False
-        ends_at = self._clock() + policy.allowance_s(self.estimate(job).seconds, limit_s)
+        allowed_s = policy.allowance_s(self.estimate(job).seconds, limit_s)
+        ends_at = latest_of(self._clock) + allowed_s
         if machine.retire_requested_at is not None or machine.expires_at < ends_at:
             return False
         wish = self.wish(job)

@@ -55,6 +55,8 @@ class Rows:
     """By state."""
     live_machines: int = 0
     """That may still cost money."""
+    waiting_jobs: int = 0
+    """That want a machine: in the queue, or held for want of an offer."""
     unwanted: Backlog = Backlog()
     """Machines that nothing wants any more and that are not proven gone, since they are not."""
     retiring: Backlog = Backlog()

@@ -370,6 +370,10 @@ class Controller(Memory):
         """What is wrong now, the worst first; empty where nothing is."""
         return self._gauges.judge(self.vitals)
 
+    def troubles(self) -> list[Alarm]:
+        """What the loops keep as wrong and have looked at lately, the worst first."""
+        return self._gauges.list_found(self.vitals, runs_here=self.reconciles)
+
     # --- machines ----------------------------------------------------------------------------
 
     async def credit_usd(self) -> float | None:

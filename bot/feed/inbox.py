@@ -47,6 +47,8 @@ OUTAGES = (
 )
 #: Kinds of these that another try does not end.
 _LASTING = (TelegramEntityTooLarge, NotStored, TooLarge)
+_AWAY_S = 90.0
+"""Without an answer for so long to getUpdates, which is asked twice a minute, Telegram is away."""
 GiveUp = Callable[[Update], Awaitable[None]]
 
 
@@ -70,10 +72,18 @@ class Limits:
     retry_s: float = 0.5
     """Wait after the first crash; it doubles."""
     outage_s: float = 3600.0
-    """How long one update may go on failing for reasons of the network."""
+    """How long one update may go on failing for reasons of the network while Telegram answers
+    others, over all tries; while it answers nobody, that is no fault of an update."""
     drain_s: float = 5.0
     """How long running handlers may go on when the program stops."""
     backoff: Backoff = field(default_factory=Backoff)
+
+
+@dataclass(slots=True)
+class Patience:
+    """What is left of the time that one update may fail for reasons of the network, in seconds."""
+
+    left_s: float
 
 
 class Inbox:
@@ -181,10 +191,11 @@ class Inbox:
         self, stored: StoredUpdate, update: Update, slots: asyncio.Semaphore
     ) -> bool:
         """Try until handled or given up; False if the program stops first."""
+        patience = Patience(self._limits.outage_s)
         crashes = 0
         while crashes + stored.tries < self._limits.deaths:
             try:
-                if not await self._feed(update, slots):
+                if not await self._feed(update, slots, patience):
                     return False
                 break
             except CrashError as crash:
@@ -214,30 +225,38 @@ class Inbox:
             if not await self._pause(self._limits.backoff.wait_s(failures)):
                 return False
 
-    async def _feed(self, update: Update, slots: asyncio.Semaphore) -> bool:
+    async def _feed(self, update: Update, slots: asyncio.Semaphore, patience: Patience) -> bool:
         """One try, through outages; False if the program stops first."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._limits.outage_s
         failures = 0
         while True:
+            began = loop.time()
             try:
                 async with slots:
+                    began = loop.time()
                     await self._feed_once(update)
                 return True
             except OUTAGES as error:
-                if loop.time() > until:
+                if patience.left_s <= 0:
                     raise CrashError from error
                 failures += 1
                 log.warning("update %s has to wait: %s", update.update_id, error)
                 wait_s = self._limits.backoff.wait_s(failures)
                 if isinstance(error, TelegramRetryAfter):
                     wait_s = error.retry_after
+                if not self._is_telegram_away:
+                    patience.left_s -= loop.time() - began + wait_s
             except DatabaseFull as error:
                 failures += 1
                 log.warning("update %s has to wait: %s", update.update_id, error)
                 wait_s = self._limits.backoff.wait_s(failures)
             if not await self._pause(wait_s):
                 return False
+
+    @property
+    def _is_telegram_away(self) -> bool:
+        age_s = self._controller.vitals.age("poller")
+        return age_s is not None and age_s > _AWAY_S
 
     async def _feed_once(self, update: Update) -> None:
         """Counted before it begins, so that a death in the middle is known at the next start."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from bot.roles import find_admins
 from bot.settings import BotSettings
 from controller.alarms import Alarm, list_standing
+from controller.errors import DatabaseFull
 from controller.service import Controller
 
 PREFIX = "alerts:"
@@ -29,13 +30,20 @@ class Alarms:
     def show(self, route: Callable[[str], None]) -> None:
         """Have the cards of all admins looked at, where rows or admins are others than before.
 
-        What ``route`` raises comes out, and the next call tries again.
+        :class:`DatabaseFull` where a card cannot be made; then the next call tries again, and the
+        other admins' cards are looked at all the same.
         """
         alarms, admins = self._controller.alarms(), find_admins(self._controller, self._settings)
         if (alarms, admins) == self._seen:
             return
+        failure: DatabaseFull | None = None
         for admin in admins:
-            route(f"{PREFIX}{admin}")
+            try:
+                route(f"{PREFIX}{admin}")
+            except DatabaseFull as error:
+                failure = error
+        if failure is not None:
+            raise failure
         self._seen = (alarms, admins)
 
 

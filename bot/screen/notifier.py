@@ -146,9 +146,9 @@ class Notifier:
         seen = settled = self._controller.cursor(CURSOR)
         while True:
             self._controller.vitals.beat("loop:notifier")
-            events = self._controller.events_after(seen)
+            has_shown = self._show_alarms()
             try:
-                self._alarms.show(self._route)
+                events = self._controller.events_after(seen)
                 for event in events:
                     self._take_event(event)
                     seen = event.id
@@ -156,14 +156,21 @@ class Notifier:
                 if lowest > settled:
                     self._controller.move_cursor(CURSOR, lowest)
                     settled = lowest
+                if has_shown and not events:
+                    await self._controller.wait_for_events(seen, _WAIT_S)
             except DatabaseFull as error:
                 log.warning("what happens cannot all be shown now: %s", error)
-                await asyncio.sleep(self._pace.stubborn.first_s)
-                continue
-            if events:
-                await asyncio.sleep(0)
-            else:
-                await self._controller.wait_for_events(seen, _WAIT_S)
+                has_shown = False
+            await asyncio.sleep(0 if has_shown else self._pace.stubborn.first_s)
+
+    def _show_alarms(self) -> bool:
+        """False where a new card cannot be noted: that holds back nothing else."""
+        try:
+            self._alarms.show(self._route)
+        except DatabaseFull as error:
+            log.warning("what is wrong cannot be shown now: %s", error)
+            return False
+        return True
 
     def _take_event(self, event: Event) -> None:
         if (job := self._board.find_job(event.job)) is not None:

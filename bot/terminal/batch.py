@@ -13,7 +13,6 @@ from bot.terminal.fleet import Fleet
 from bot.terminal.rows import Item, job_row
 from bot.terminal.sources import Source
 from bot.texts import Tongue
-from controller.alarms import list_standing
 from controller.alerts import AlertKind, Severity
 from controller.errors import ControllerError, TooLate, UserError
 from controller.machine_logs import clean
@@ -163,7 +162,7 @@ class Batch:
 
     def _warn_of_alarms(self) -> None:
         """Once a trouble, and again where it gets worse; chats are no business of a terminal."""
-        for alarm in list_standing(self._controller.alarms()):
+        for alarm in self._controller.troubles():
             told = alarm.kind, alarm.severity, alarm.opened_at
             if alarm.kind is not AlertKind.CHATS and told not in self._warned:
                 self._warned.add(told)

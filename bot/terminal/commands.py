@@ -21,12 +21,13 @@ from bot.terminal.console import open_reporter
 from bot.terminal.planning import ask, find_quotes, show_plan, show_ranking
 from bot.terminal.sources import NoSuchSource, find_sources
 from bot.texts import Texts, Tongue
+from controller.errands import reap
 from controller.errors import ControllerError, NoSuchJob, TooLate, UserError
 from controller.records import TERMINAL, Job
 from controller.service import Controller
 from controller.settings import Settings
 from controller.states import JobState
-from controller.wiring import open_controller, reap
+from controller.wiring import open_controller
 from remote_runner.protocol import Task
 
 _CANCEL_S = 60.0

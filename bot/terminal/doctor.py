@@ -21,9 +21,9 @@ from bot.texts import Texts
 from controller.alerts import Severity
 from controller.checkup import Finding, fail, ok, warn
 from controller.data_checkup import examine_data
+from controller.errands import check_deployment, examine_services, judge_deployment
 from controller.errors import ControllerError, SettingsError
 from controller.settings import Settings, load_settings
-from controller.wiring import check_deployment, examine_services, judge_deployment
 
 _SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "sample.mp4"
 _LOW_SPACE = 5 * 10**9

@@ -69,7 +69,7 @@ class AlarmLoop:
             self._context.store.figures.check_writable()
         except DatabaseError as error:
             if self._context.vitals.figure(WRITABLE) != 0:
-                log.warning("The database takes nothing: %s", error)
+                log.warning("The database does not work: %s", error)
             self._context.vitals.note(WRITABLE, 0)
             return False
         self._context.vitals.note(WRITABLE, 1)

@@ -1,4 +1,5 @@
-"""Copies the database every few hours, where something has changed, and lets old copies go.
+"""Copies the database every few hours, where something has changed, and lets old copies go,
+and what restorations have set aside as well.
 
 The copy is made in a thread of its own with a connection of its own: the loops go on meanwhile.
 Nothing that goes wrong here stops the work; it is logged and counted.
@@ -13,6 +14,7 @@ from pathlib import Path
 from controller.backups import back_up, find_backups, find_surplus
 from controller.errors import DatabaseDamaged, DatabaseError
 from controller.loops.context import Context
+from controller.store import asides
 from controller.store.snapshots import find_damage, have_same_content
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ _FIRST_S = 60.0
 """A process that lives shorter than this makes none."""
 _AGAIN_S = 900.0
 """Until the next try after one that failed."""
+_SWEEP_S = 3600.0
 
 
 class Backup:
@@ -32,9 +35,11 @@ class Backup:
         self._interval_s = context.settings.backup_s
         self._not_before = context.clock() + min(_FIRST_S, self._interval_s)
         self._last_at = float("-inf")
+        self._swept_at = float("-inf")
 
     async def tick(self) -> int:
         """1 where a copy was made."""
+        await self._sweep()
         if not self._is_due():
             return 0
         now = self._context.clock()
@@ -49,6 +54,22 @@ class Backup:
         self._last_at = now
         self._context.vitals.beat("backup")
         return made
+
+    async def _sweep(self) -> None:
+        """Once an hour, whether or not a copy is made or can be made."""
+        now = self._context.clock()
+        if now - self._swept_at < _SWEEP_S:
+            return
+        self._swept_at = now
+        try:
+            await asyncio.to_thread(self._remove_asides, now)
+        except OSError as error:
+            log.warning("What was set aside stays for now: %s", error)
+
+    def _remove_asides(self, now: float) -> None:
+        for path in asides.find_surplus(self._context.settings.database, now):
+            path.unlink(missing_ok=True)
+            log.info("%s was set aside long enough, or newer ones were: it is removed", path.name)
 
     def _is_due(self) -> bool:
         now = self._context.clock()

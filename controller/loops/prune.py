@@ -26,6 +26,8 @@ _KEEP_DISCARDED_S = 60.0
 """Uploads of a plan card that nobody started."""
 _KEEP_UPDATES_S = 7 * 86400.0
 _KEEP_LOGS_S = 14 * 86400.0
+_LATE_COPY_S = 1800.0
+"""A copy whose answer did not come in time may still be made, behind a delete."""
 _BUNDLES = "machines/bundles/"
 _KEEP_BUNDLES_S = 30 * 86400.0
 """A machine that starts meanwhile finds its own again or has it made anew."""
@@ -75,9 +77,10 @@ class Prune:
     async def _remove_strays(self) -> int:
         """Results whose publication a crash or a cancel cut short."""
         strays = self._context.store.jobs.stray_outputs()
-        for job_id, key in strays:
+        for job_id, key, ended_at in strays:
             await self._context.storage.delete(key)
-            self._context.store.jobs.drop_claim(job_id)
+            if self._context.clock() - ended_at > _LATE_COPY_S:
+                self._context.store.jobs.drop_claim(job_id)
         return len(strays)
 
     async def _remove_jobs(self) -> int:

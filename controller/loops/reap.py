@@ -14,6 +14,7 @@ from collections.abc import Collection
 from typing import Any
 
 from controller.alerts import STRANGERS_AT_MOST
+from controller.backups import last_restoration
 from controller.errors import ControllerError, DatabaseFull, ProviderError, Unclear
 from controller.gauges import NO_STRAYS, SPARED, STRANGERS, STRAYS
 from controller.labels import Label
@@ -120,12 +121,18 @@ class Reap:
         if instances:
             log.info("Adopting instance %s as machine %s", instances[0].id, machine.id)
             store.machines.move(machine, MachineState.BOOTING, instance=instances[0].id)
-        elif self._is_absent(machine) and (machine.absent_since or 0.0) >= machine.expires_at:
-            # nobody looked while it may have lived: it is paid for until the opposite is known
+        elif self._is_absent(machine) and self._may_have_lived(machine):
+            # it is paid for until the opposite is known
             detail = "whether the create call left a machine was not seen in its time"
             await self._lose(machine, Reason.MACHINE_GONE, detail)
         elif self._is_absent(machine):
             await self._lose(machine, Reason.RENT_FAILED, "the create call left no machine")
+
+    def _may_have_lived(self, machine: Machine) -> bool:
+        """Whether it may have come and gone while nobody looked, or by rows that are lost."""
+        restored = last_restoration(self._context.store)
+        is_lost = restored is not None and machine.created_at <= restored.as_of
+        return is_lost or (machine.absent_since or 0.0) >= machine.expires_at
 
     async def _check_alive(self, machine: Machine) -> None:
         now = self._context.clock()

@@ -7,6 +7,7 @@ import logging
 from ulid import ULID
 
 from controller import bootstrap, market, policy
+from controller.clock import doubt_s, latest_of
 from controller.errors import ProviderError
 from controller.images import capabilities, parse_image_cuda
 from controller.labels import Label
@@ -36,7 +37,9 @@ class Rent:
         now = context.clock()
         machine_id = str(ULID())
         lifetime_s = context.quotes.lifetime_s(job)
-        expires_at = now + lifetime_s
+        expires_at = latest_of(context.clock) + lifetime_s
+        # by the other clock it may live longer
+        longest_s = lifetime_s + doubt_s(context.clock)
         wish = context.quotes.wish(job)
         traffic_usd = market.traffic_usd(
             wish,
@@ -59,7 +62,7 @@ class Rent:
             usd_per_gb_down=offer.usd_per_gb_down,
             usd_per_gb_up=offer.usd_per_gb_up,
             traffic_usd=traffic_usd,
-            reserved_usd=policy.reservation_usd(offer.usd_per_hour, traffic_usd, lifetime_s),
+            reserved_usd=policy.reservation_usd(offer.usd_per_hour, traffic_usd, longest_s),
             created_at=now,
             expires_at=expires_at,
             booted_at=None,
@@ -155,6 +158,6 @@ def assign(
         context.store.machines.add(machine)
     deadline_at = min(
         machine.expires_at,
-        context.clock() + policy.BOOT_ALLOWANCE_S + time_limit_s(job, context.settings),
+        latest_of(context.clock) + policy.BOOT_ALLOWANCE_S + time_limit_s(job, context.settings),
     )
     return moved, context.store.attempts.add(moved, machine.id, deadline_at, traffic_usd)

@@ -10,7 +10,7 @@ from controller.store.database import Database, Row
 
 _COLUMNS = (
     "kind", "severity", "since", "figures", "opened_at", "worse_at", "rung_at", "rung_severity",
-    "ended_at",
+    "rung_count", "ended_at",
 )  # fmt: skip
 
 

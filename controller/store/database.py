@@ -18,7 +18,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from controller.errors import DatabaseDamaged, DatabaseError, DatabaseFull, DatabaseReplaced
 from controller.migrations import migrations
-from controller.store import snapshots
+from controller.store import journal, snapshots
 
 #: Older releases can lose committed transactions when two connections checkpoint at once.
 FIRST_SAFE_SQLITE = (3, 51, 3)
@@ -26,9 +26,13 @@ FIRST_SAFE_SQLITE = (3, 51, 3)
 BACKUPS = "backups"
 """The folder beside the database that its copies are in."""
 
-#: Result codes that say that nothing can be written now: somebody holds it (a person's shell that
-#: is in a transaction), read-only, I/O error, full, no journal.
+#: Result codes that say that the disk does not take or give anything now: somebody holds it (a
+#: person's shell that is in a transaction), read-only, I/O error, full, no journal.
 _FULL = frozenset({5, 8, 10, 13, 14})
+#: Of these, what only a writer meets: read-only, full.
+_OF_WRITERS = frozenset({8, 13})
+#: Extended ones that also a writer meets as it reads: SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ.
+_OF_READERS = frozenset({266, 522})
 
 Row = Mapping[str, Any]
 
@@ -37,8 +41,8 @@ class Database:
     """Opens, migrates and checks the file; errors are :class:`DatabaseError`.
 
     One that is not new is copied before it is migrated, unless ``back_up`` is False. A statement
-    raises :class:`DatabaseFull` where nothing can be written, and :class:`DatabaseDamaged` where
-    the file is not whole: then so does every later one.
+    raises :class:`DatabaseFull` where nothing can be written or read now, and
+    :class:`DatabaseDamaged` where the file is not whole: then so does every later one.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float], back_up: bool = True) -> None:
@@ -56,6 +60,7 @@ class Database:
             path.touch(mode=0o600)
             # two processes that start at once must not both find a step undone
             with FileLock(path.with_suffix(".opening"), timeout=60):
+                journal.keep_loss(path)
                 self._db = sqlite_utils.Database(path)
                 self._configure()
                 self._migrate(back_up=back_up)
@@ -92,12 +97,12 @@ class Database:
         if self._depth:
             yield
             return
-        with self._translated():
+        with self._translated(writes=True):
             self._db.execute("BEGIN IMMEDIATE")
         self._depth = 1
         try:
             yield
-            with self._translated():
+            with self._translated(writes=True):
                 self._db.execute("COMMIT")
         except BaseException:
             # of a damaged file nothing more is asked
@@ -112,7 +117,10 @@ class Database:
     def rows(self, sql: str, **values: Any) -> list[Row]:
         """Rows of a query, or of a statement with ``RETURNING`` inside a transaction."""
         with self._translated():
-            return list(self._db.query(sql, values))
+            # sqlite_utils' own query() takes a savepoint around each, in case it returns no rows
+            cursor = self._db.execute(sql, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def row(self, sql: str, **values: Any) -> Row | None:
         return next(iter(self.rows(sql, **values)), None)
@@ -126,12 +134,15 @@ class Database:
 
     def run(self, sql: str, **values: Any) -> int:
         """A statement without rows; returns how many it changed."""
-        with self._translated():
+        with self._translated(writes=True):
             return int(self._db.execute(sql, values).rowcount)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """SQLite's errors of the file as ours; those of a statement or a rule stay as they are."""
+    def _translated(self, *, writes: bool = False) -> Iterator[None]:
+        """SQLite's errors of the file as ours; those of a statement or a rule stay as they are.
+
+        What is in a transaction is taken for writing.
+        """
         if self.damage is not None:
             raise self.damage
         try:
@@ -139,9 +150,11 @@ class Database:
         except sqlite3.DatabaseError as error:
             reason = snapshots.code(error)
             if reason in _FULL:
-                raise DatabaseFull(
-                    f"nothing can be written to {self._path.name}: {error}"
-                ) from error
+                writes = writes or self._depth > 0 or reason in _OF_WRITERS
+                if getattr(error, "sqlite_errorcode", 0) in _OF_READERS:
+                    writes = False
+                what = "written to" if writes else "read from"
+                raise DatabaseFull(f"nothing can be {what} {self._path.name}: {error}") from error
             if reason not in snapshots.DAMAGED:
                 raise
             raise self.declare_damaged(str(error)) from error

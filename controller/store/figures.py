@@ -89,7 +89,7 @@ class Figures:
                 since_s = int(self._db.clock()) - _HEADER_EPOCH_S
                 self._db.run(f"PRAGMA user_version = {since_s}")
         except sqlite3.Error as error:
-            raise DatabaseError(f"nothing can be written: {error}") from error
+            raise DatabaseError(f"nothing can be committed: {error}") from error
 
     def written_at(self) -> float | None:
         """When :meth:`check_writable` last succeeded, in whichever process, to the second."""
@@ -105,8 +105,13 @@ class Figures:
         states = self._db.rows(
             f"SELECT state, count(*) AS n FROM attempts WHERE state IN {_OPEN} GROUP BY state"
         )
+        waiting = self._db.one(
+            """SELECT count(*) AS n FROM jobs
+               WHERE state = 'queued' OR (state = 'held' AND held_for = 'no_offer')"""
+        )
         unwanted = self._db.rows(_UNWANTED)
         return Rows(
+            waiting_jobs=int(waiting["n"]),
             open_attempts={row["state"]: int(row["n"]) for row in states},
             live_machines=int(live["n"]),
             reserved_usd=float(live["usd"]),

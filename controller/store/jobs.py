@@ -265,13 +265,13 @@ class Jobs:
                 key=key, id=job_id,
             )  # fmt: skip
 
-    def stray_outputs(self) -> list[tuple[str, str]]:
-        """Ids and keys of results that were copied and will never be published."""
+    def stray_outputs(self) -> list[tuple[str, str, float]]:
+        """Ids, keys and ends of jobs whose results were copied and will never be published."""
         rows = self._db.rows(
-            """SELECT id, output_claim FROM jobs
+            """SELECT id, output_claim, ended_at FROM jobs
                WHERE output_claim IS NOT NULL AND state IN ('failed', 'cancelled')"""
         )
-        return [(row["id"], row["output_claim"]) for row in rows]
+        return [(row["id"], row["output_claim"], row["ended_at"]) for row in rows]
 
     def drop_claim(self, job_id: str) -> None:
         with self._db.transaction():

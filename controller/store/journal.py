@@ -45,8 +45,8 @@ def keep_loss(database: Path) -> str | None:
 
     SQLite passes over that without a word, and the last one to close the file removes the journal:
     it is kept under a name of its own until :func:`put_away`, so that a process that is killed
-    before it has told of the loss leaves that to the next one. For whoever is to open the file
-    first.
+    before it has told of the loss, and one that only looks, leave that to the next owner. For
+    whoever may be the first to open the file.
     """
     journal, kept = path_of(database), _kept_path(database)
     loss = _find_loss(journal) if database.exists() else None
@@ -89,7 +89,8 @@ def _kept_path(database: Path) -> Path:
 def _find_loss(journal: Path) -> str | None:
     """The journal's own numbers tell how many frames there were up to the last commit, and their
     running sums how many of them are good (https://sqlite.org/fileformat2.html, section 4)."""
-    with contextlib.suppress(FileNotFoundError), journal.open("rb") as file:
+    # one that is there and cannot be read is not passed over: SQLite opens nothing then
+    with contextlib.suppress(OSError), journal.open("rb") as file:
         return _count_lost(file)
     return None
 

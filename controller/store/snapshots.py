@@ -54,11 +54,10 @@ class Backup:
         if match is None:
             return None
         try:
-            moment = datetime.datetime.strptime(f"{match[1]}+0000", "%Y%m%dT%H%M%SZ%z")
-            size = path.stat().st_size
-        except (ValueError, FileNotFoundError):
+            at, size = read_stamp(match[1]), path.stat().st_size
+        except FileNotFoundError:
             return None
-        return cls(path=path, at=moment.timestamp(), why=match[2], bytes=size)
+        return None if at is None else cls(path=path, at=at, why=match[2], bytes=size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +226,15 @@ def sync(path: Path) -> None:
 def stamp(at: float) -> str:
     """``20261130T154438Z``."""
     return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def read_stamp(text: str) -> float | None:
+    """The moment of a :func:`stamp`; None where there is no such day or hour."""
+    try:
+        moment = datetime.datetime.strptime(f"{text}+0000", "%Y%m%dT%H%M%SZ%z")
+    except ValueError:
+        return None
+    return moment.timestamp()
 
 
 def _free_name(folder: Path, why: str, now: float) -> Path:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from ulid import ULID
 
 from controller import policy
+from controller.assembly import build_context
 from controller.loops.context import Context
 from controller.loops.renting import Rent, assign
 from controller.providers.base import Offer
 from controller.records import Job
 from controller.settings import Settings
 from controller.states import JobState, MachineState
-from controller.wiring import build_context
 from remote_runner.protocol import Facts, Task
 
 OWNERS = 40

@@ -14,10 +14,11 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from controller.log_output import configure_logging
 from controller.records import Actor
 from controller.service import Controller
 from controller.settings import load_settings
-from controller.wiring import configure_logging, open_controller
+from controller.wiring import open_controller
 
 ADMIN = Actor(1, admin=True)
 _TICK_S = 0.1

@@ -18,11 +18,12 @@ from controller.alarms import RING_S, Alarm
 from controller.alerts import AlertKind, Severity, find_alerts
 from controller.errors import DatabaseFull
 from controller.gauges import BACKUP_FAILURES, SPARED
-from controller.records import TERMINAL, Role
+from controller.records import TERMINAL, Actor, Role
 from tests.bot.pages import labels, press, shown, tap
 from tests.bot.stage import ADMIN, FAST, OTHER, USER, Stage, buttons
 from tests.bot.virtual_time import run_virtual
 from tests.controller.test_alerts import EDGES, NOW, SETTINGS
+from tests.controller.test_backups_full import no_room
 
 BLOCKED = TelegramForbiddenError(method=None, message="Forbidden: bot was blocked by the user")
 NEVER_STARTED = TelegramBadRequest(method=None, message="Bad Request: chat not found")
@@ -355,6 +356,8 @@ def test_every_alert_says_what_it_is_what_it_means_and_what_to_do(texts, languag
             each = dataclasses.replace(alarm, figures=figures)
             assert describe_alarm(each, tongue)
             assert len(advise(each, tongue)) > 40
+    database = [each for each in all_alarms() if each.kind is AlertKind.DATABASE]
+    assert len({describe_alarm(each, tongue) for each in database}) == 2  # written, read
     renamed = next(each for each in all_alarms() if each.kind is AlertKind.RESTORED)
     for why in ("asked", "damaged", "journal", "copied"):
         figures = {"why": why, "as_of": NOW, "deployment": "abcd1234"}
@@ -427,7 +430,7 @@ async def test_the_doctor_shows_the_same_alerts(stage, disk, monkeypatch):
     house.change(backup_s=21600.0)
     house.context.vitals.count(BACKUP_FAILURES)
     await house.alarm.tick()
-    monkeypatch.setattr("controller.wiring.time.time", house.clock)
+    monkeypatch.setattr("controller.errands.time.time", house.clock)
     found = {each.name: each for each in find_alarms(house.settings)}
     assert found["alert disk"].level == "fail"
     assert "The disk is full: 100 MB free" in found["alert disk"].detail
@@ -469,6 +472,42 @@ async def test_a_batch_warns_once_of_each_trouble_and_again_where_it_gets_worse(
     ]  # fmt: skip
 
 
+async def test_a_batch_does_not_warn_of_what_a_former_life_left_behind(stage, disk, texts):
+    house = stage.house
+    disk["free"] = FULL
+    await house.alarm.tick()
+    # as after kill -9, a while ago; the rows say that it stands
+    disk["free"] = EMPTY
+    house.restart()
+    reporter = Reporter()
+    batch = Batch(house.controller, reporter, texts["en"])
+    house.controller.reconciles = True
+    house.clock.advance(60)
+    await batch._look()
+    await house.alarm.tick()
+    await batch._look()
+    assert reporter.lines == []
+    disk["free"] = FULL
+    await house.alarm.tick()
+    await batch._look()
+    assert reporter.lines == ["[WARN] The disk is filling up: 1 GB free"]
+
+
+async def test_a_batch_beside_another_process_believes_what_that_found_lately(stage, disk, texts):
+    house, reporter = stage.house, Reporter()
+    disk["free"] = FULL
+    await house.alarm.tick()
+    house.restart()
+    batch = Batch(house.controller, reporter, texts["en"])
+    house.controller.reconciles = False
+    house.clock.advance(3600)
+    await batch._look()
+    assert reporter.lines == []  # whoever ran the loops then is gone too
+    await house.alarm.tick()
+    await batch._look()
+    assert len(reporter.lines) == 1
+
+
 def test_severities_are_ordered():
     assert Severity.WARNING.rank < Severity.CRITICAL.rank
 
@@ -492,3 +531,64 @@ async def test_a_full_database_only_delays_the_card(stage, disk, monkeypatch):
         full.clear()
         await stage.until(lambda: audible(stage), limit_s=10)
         await stage.until(lambda: "The disk is full" in text(stage))
+
+
+async def test_a_card_of_alerts_that_cannot_be_made_holds_nothing_else_back(
+    house, bot_settings, disk
+):
+    # no card is looked at anew but for its events
+    rare = dataclasses.replace(FAST, steps=((1e12, 1e6),), slowest_s=1e6)
+    stage = Stage(house, bot_settings, pace=rare)
+    async with stage.showing():
+        job = await stage.plan()
+        await stage.until(lambda: house.controller.card(job.id).message)
+        await settle(stage)
+        # what happened just before the disk was full
+        disk["free"] = 10**8
+        await house.alarm.tick()
+        house.controller.cancel(job.id, by=Actor(USER))
+        with no_room(house):
+            await stage.until(stage.shows(job, "Отменено"), limit_s=3)
+            assert not sends(stage)
+        await stage.until(lambda: audible(stage), limit_s=10)
+
+
+async def test_an_admin_whose_card_cannot_be_made_keeps_no_other_from_theirs(
+    stage, disk, monkeypatch
+):
+    house = stage.house
+    house.controller.people.set_role(SECOND, Role.ADMIN, by=TERMINAL)
+    save = house.controller.save_card
+
+    def save_card(card):
+        if card.chat == ADMIN:
+            raise DatabaseFull("no room")
+        save(card)
+
+    monkeypatch.setattr(house.controller, "save_card", save_card)
+    assert ADMIN < SECOND  # whose turn comes later
+    disk["free"] = FULL
+    await house.alarm.tick()
+    async with stage.showing():
+        await stage.until(lambda: audible(stage, SECOND))
+        assert not sends(stage)
+
+
+async def test_what_cannot_be_read_for_a_while_ends_no_notifier(stage, disk, monkeypatch):
+    memory, read = stage.house.controller, stage.house.controller.events_after
+    broken = []
+
+    def events_after(*args):
+        if broken:
+            raise DatabaseFull("nothing can be read from noxfvr.db: disk I/O error")
+        return read(*args)
+
+    monkeypatch.setattr(memory, "events_after", events_after)
+    async with stage.showing():
+        broken.append(True)
+        job = await stage.plan()
+        await asyncio.sleep(0.05)
+        broken.clear()
+        await stage.until(lambda: memory.card(job.id).message, limit_s=10)
+        memory.cancel(job.id, by=Actor(USER))
+        await stage.until(stage.shows(job, "Отменено"), limit_s=10)

@@ -13,6 +13,7 @@ from bot.handlers.errors import tell_crash
 from bot.texts import Texts
 from controller.errors import NotStored, StorageError
 from tests.bot.stage import OTHER, STRANGER, USER, make_video
+from tests.bot.virtual_time import run_virtual
 
 QUICK = Limits(
     retry_s=0.01, drain_s=0.3, handlers=4, files=2, backoff=Backoff(first_s=0.01, longest_s=0.02)
@@ -240,6 +241,54 @@ async def test_outages_do_not_count_as_crashes(stage, handled, fault):
         await stage.until(is_empty(stage))
     assert len(handled) == 8
     assert stage.session.sent == []
+
+
+def fail_for_ever(stage, handled):
+    """A try takes ten virtual minutes and comes to nothing, whatever the others do."""
+
+    async def hook(update):
+        if update.message.text == "a":
+            await asyncio.sleep(600)
+            raise TelegramNetworkError(method=None, message="reset")
+
+    handled.hook = hook
+    store(stage, stage.message(text="a"), stage.message(text="b"))
+
+
+async def _wait_for_the_lane(stage, handled, *, answers):
+    """Virtual seconds until the second update of the chat is handled."""
+    loop, vitals = asyncio.get_running_loop(), stage.house.controller.vitals
+    limits = Limits(backoff=Backoff(first_s=10, longest_s=10))
+    began = loop.time()
+    vitals.beat("poller")  # as at every start
+    async with running(make_inbox(stage, limits)):
+        while stage.house.controller.inbox_pending():
+            now_s = loop.time() - began
+            if answers(now_s):
+                vitals.beat("poller")
+            if now_s > 10 * 3600:
+                break
+            await asyncio.sleep(30)
+            stage.house.clock.advance(30)
+        return loop.time() - began
+
+
+def test_an_update_that_fails_while_telegram_answers_holds_its_lane_for_an_hour(stage, handled):
+    fail_for_ever(stage, handled)
+    took_s = run_virtual(lambda _: _wait_for_the_lane(stage, handled, answers=lambda _: True))
+    # and for the tries that were being made as the hour was over
+    assert 3600 <= took_s <= 3600 + 3 * 600 + 120
+    assert handled[-1] == 2
+    assert [each.chat_id for each in stage.session.sent] == [USER]
+
+
+def test_while_telegram_answers_nobody_an_update_waits_however_long_that_takes(stage, handled):
+    fail_for_ever(stage, handled)
+    away_s = 5 * 3600
+    took_s = run_virtual(
+        lambda _: _wait_for_the_lane(stage, handled, answers=lambda now_s: now_s > away_s)
+    )
+    assert away_s + 3000 <= took_s <= away_s + 3600 + 3 * 600 + 120
 
 
 async def test_what_is_not_in_storage_is_no_outage_of_storage(stage, handled):

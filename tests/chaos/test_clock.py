@@ -49,9 +49,7 @@ async def test_a_clock_that_jumps_costs_no_machine_and_no_attempt(
     await expect_done(deployment, chat, sent)
     # the same machine goes on with what comes next, and is given back when it should be
     await expect_done(deployment, chat, await begin(chat, clip))
-    ended_at = time.monotonic()
     machines = deployment.store.machines.select(tuple(MachineState))
     assert deployment.log().count("Created instance") == len(machines) == 1
     assert abs(machines[0].expires_at - time.time()) < 3 * HOUR_S
     await expect_rest(deployment)
-    assert time.monotonic() - ended_at < 60

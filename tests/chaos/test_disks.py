@@ -8,7 +8,7 @@ import pytest
 
 from bot.sandbox import DEFAULT_TOKEN
 from bot.texts import Texts
-from controller.states import JobState
+from remote_runner.protocol import Reason
 from tests.chaos.deployment import LocalDeployment
 from tests.chaos.disks import failing_disk, mounted_disk
 from tests.chaos.steps import (
@@ -73,8 +73,10 @@ async def test_a_full_disk_rents_nothing_loses_nothing_and_is_survived(
     assert small.is_up()
     assert small.log().count("Created instance") == created
     disk.free()
-    job = await wait_for_end(small, chat, running)
-    assert job.state is JobState.DONE or job.reason is not None
+    job = await expect_done(small, chat, running, attempts=None)
+    *lost, _ = small.store.attempts.of_job(job.id)
+    assert len(lost) <= 1
+    assert all(each.reason is Reason.DISK_FULL for each in lost), lost
     await expect_done(small, chat, waiting, attempts=None)
     await tap(chat, "Start", await see_plan(chat, later, WORK_S), WORK_S)
     await expect_done(small, chat, later, attempts=None)
@@ -123,12 +125,3 @@ def test_a_data_directory_that_cannot_be_written_to_is_one_clear_line(tmp_path):
 async def tap_unheard(chat, card):
     """Press Start; there may be nobody who can write down that it was."""
     await chat.press(card, "Start")
-
-
-async def wait_for_end(deployment, chat, sent):
-    for _ in range(int(WORK_S / 0.5)):
-        (job,) = (each for each in jobs_of(deployment) if each.reply_to == sent.id)
-        if job.state.is_terminal:
-            return job
-        await asyncio.sleep(0.5)
-    raise AssertionError(deployment.log())

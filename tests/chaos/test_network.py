@@ -85,6 +85,6 @@ async def created(deployment):
     """Until the create call has arrived."""
     for _ in range(int(WORK_S / 0.1)):
         if deployment.vast.creates:
-            return True
+            return
         await asyncio.sleep(0.1)
-    return False
+    raise AssertionError(deployment.log())

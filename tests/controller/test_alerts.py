@@ -68,6 +68,10 @@ EDGES = [
     (AlertKind.LISTING, None, well(listing_s=1800), CRITICAL),
     (AlertKind.LISTING, of_rows(live_machines=1), well(listing_s=None, uptime_s=300), WARNING),
     (AlertKind.LISTING, well(rows=Rows(), listing_s=9e9), well(listing_s=9e9), CRITICAL),
+    (
+        AlertKind.LISTING, well(rows=Rows(waiting_jobs=1), listing_s=299),
+        well(rows=Rows(waiting_jobs=1), listing_s=300), WARNING,
+    ),
     (AlertKind.STRANGERS, well(spared=3), well(spared=4), CRITICAL),
     (AlertKind.LOOP, well(loop_s={"reap": 900.0}), well(loop_s={"reap": 901.0}), CRITICAL),
     (AlertKind.DISK, well(free_bytes=2 * 10**9), well(free_bytes=2 * 10**9 - 1), WARNING),
@@ -225,6 +229,42 @@ def test_it_rings_again_when_it_gets_worse():
     assert memory.rings == 2
 
 
+@pytest.mark.parametrize(
+    ("counts", "rings"),
+    [
+        ((1, 3), 1),
+        ((1, 4), 2),
+        ((2, 4), 1),
+        ((3, 5), 1),
+        ((3, 6), 2),
+        ((10, 19), 1),
+        ((10, 20), 2),
+        ((3, 6, 11), 2),
+        ((3, 6, 12), 3),
+        ((6, 3, 6), 1),  # no more than people were rung for
+    ],
+)
+def test_it_rings_again_where_there_are_many_more_of_it(counts, rings):
+    memory = Memory()
+    for count in counts:
+        memory.see(alert(count=count), after=RING_S)
+        memory.see(alert(count=count), after=15)
+    assert memory.rings == rings
+
+
+def test_what_grows_and_grows_rings_once_an_hour_at_most():
+    memory = Memory().see(alert(count=1))
+    for turn in range(1, 4 * 60):
+        memory.see(alert(count=1 + turn * turn * turn), after=60)
+    assert memory.rings == 4
+
+
+def test_what_grew_and_went_back_before_the_hour_was_over_does_not_ring():
+    memory = Memory().see(alert(count=1)).see(alert(count=9), after=60)
+    memory.see(alert(count=2), after=60).see(alert(count=2), after=RING_S)
+    assert memory.rings == 1
+
+
 def test_each_kind_rings_for_itself():
     memory = Memory().see(alert()).see(alert(), alert(AlertKind.DISK), after=15)
     assert memory.rings == 2
@@ -294,6 +334,41 @@ async def rent(house):
 async def look(house):
     await house.alarm.tick()
     return {each.kind: each for each in list_standing(house.store.alarms.select())}
+
+
+async def test_how_many_were_rung_for_outlasts_a_restart(looked):
+    house = looked
+    (alarm,) = follow_up((), [alert(count=4)], (), house.clock())
+    house.store.alarms.save(alarm)
+    house.restart()
+    assert house.store.alarms.select() == [alarm]
+    assert alarm.rung_count == 4
+
+
+async def test_jobs_that_wait_while_it_is_not_known_what_exists_are_told_of_without_a_machine(
+    looked,
+):
+    house = looked
+    instances = house.provider.instances
+
+    async def refuse():
+        raise Unclear("no listing")
+
+    house.provider.instances = refuse
+    for _ in range(3):
+        await house.tick(300)
+        assert AlertKind.LISTING not in await look(house)  # nothing is there, and nobody waits
+    await house.queued("one.mp4")
+    await house.queued("two.mp4")
+    await house.tick(15)
+    assert house.store.machines.select() == []
+    alarm = (await look(house))[AlertKind.LISTING]
+    assert alarm.figures == {"count": 0, "waiting": 2}
+    assert alarm.rung_at == house.clock()
+    house.provider.instances = instances
+    await house.tick(15)
+    assert AlertKind.LISTING not in await look(house)
+    assert house.store.machines.select()
 
 
 async def test_a_machine_is_unwanted_from_its_end_on_and_not_while_it_works(rented):
@@ -527,9 +602,9 @@ async def test_a_database_that_takes_nothing_is_in_the_log_the_figures_and_the_h
     assert house.controller.judge() == []
     lines = [each.getMessage() for each in caplog.records if each.name == "controller.loops.alarm"]
     assert [line for line in lines if line.startswith("Alert")] == [
-        "Alert database: now", "Alert database is over",
+        "Alert database: cannot write", "Alert database is over",
     ]  # fmt: skip
-    assert sum("takes nothing" in line for line in lines) == 1
+    assert sum("does not work" in line for line in lines) == 1
 
 
 async def test_a_database_that_cannot_be_read_is_an_alert_and_no_crash(looked, monkeypatch):
@@ -538,7 +613,8 @@ async def test_a_database_that_cannot_be_read_is_an_alert_and_no_crash(looked, m
 
     monkeypatch.setattr(looked.store.figures, "take_rows", refuse)
     await looked.alarm.tick()
-    assert [each.kind for each in looked.controller.judge()] == [AlertKind.DATABASE]
+    (alarm,) = looked.controller.judge()
+    assert (alarm.kind, alarm.figures) == (AlertKind.DATABASE, {"cannot": "read"})
 
 
 @pytest.mark.parametrize("part", ["spending.machines_usd", "alarms.select", "recall"])

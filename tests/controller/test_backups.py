@@ -316,6 +316,53 @@ async def test_old_copies_go(scheduled):
     assert len(found) == 15
 
 
+def set_aside(house, kind, age_s, ends=("",)):
+    base = f"{house.settings.database.name}.{kind}-{snapshots.stamp(house.clock() - age_s)}"
+    for end in ends:
+        (house.settings.data_dir / (base + end)).write_bytes(b"evidence")
+    return [base + end for end in ends]
+
+
+def find_asides(house):
+    return sorted(each.name for each in house.settings.data_dir.glob("noxfvr.db.*-*"))
+
+
+async def test_the_newest_three_that_were_set_aside_stay_for_thirty_days(scheduled, caplog):
+    caplog.set_level("INFO")
+    set_aside(scheduled, "damaged", 4 * HOUR, ("", "-wal", "-shm"))
+    kept = set_aside(scheduled, "damaged", 3 * HOUR, ("", "-wal"))  # one, with its journal
+    kept += set_aside(scheduled, "replaced", 2 * HOUR)
+    kept += set_aside(scheduled, "damaged", HOUR, ("-wal",))
+    mine = scheduled.settings.data_dir / "noxfvr.db.damaged-copied-by-hand"
+    mine.touch()
+    await scheduled.backup.tick()
+    assert find_asides(scheduled) == sorted([*kept, mine.name])
+    assert caplog.text.count("is removed") == 3
+    scheduled.clock.advance(30 * DAY - 90 * 60)
+    await scheduled.backup.tick()
+    assert find_asides(scheduled) == sorted([*kept[-1:], mine.name])
+    scheduled.clock.advance(2 * HOUR)
+    await scheduled.backup.tick()
+    assert find_asides(scheduled) == [mine.name]
+
+
+async def test_what_was_set_aside_in_a_time_to_come_is_no_newer(scheduled):
+    kept = [set_aside(scheduled, "damaged", hours * HOUR)[0] for hours in (1, 2, 3)]
+    set_aside(scheduled, "damaged", -400 * DAY)
+    await scheduled.backup.tick()
+    assert find_asides(scheduled) == sorted(kept)
+
+
+async def test_what_cannot_be_removed_keeps_no_copy_from_being_made(scheduled, caplog):
+    (name,) = set_aside(scheduled, "damaged", 31 * DAY)
+    path = scheduled.settings.data_dir / name
+    path.unlink()
+    path.mkdir()
+    scheduled.clock.advance(HOUR)
+    assert await scheduled.backup.tick() == 1
+    assert "stays for now" in caplog.text
+
+
 async def test_a_copy_that_fails_is_counted_and_tried_again_and_stops_nothing(scheduled, caplog):
     scheduled.clock.advance(HOUR)
     scheduled.settings.backups_dir.write_text("in the way")

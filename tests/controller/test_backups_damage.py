@@ -1,4 +1,6 @@
 import asyncio
+import contextlib
+import dataclasses
 import os
 import random
 import shutil
@@ -7,8 +9,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from controller import backups, recovery
+from controller import backups, home, recovery
 from controller.backups import Why, back_up, find_backups, last_restoration, restore
+from controller.errands import check_deployment, judge_deployment, read_claims
 from controller.errors import AlreadyRunning, DatabaseDamaged, DatabaseError, DatabaseReplaced
 from controller.loops.backup import Backup
 from controller.recovery import recover
@@ -71,6 +74,17 @@ def kept(database, clock):
     store.close()
     clock.advance(600)
     return name
+
+
+@pytest.fixture
+def outside():
+    provider = RentedProvider()
+
+    async def close():
+        return None
+
+    provider.close = close
+    return Outside(provider=lambda *_, **__: provider)
 
 
 def read(database, clock):
@@ -312,6 +326,75 @@ def test_a_lost_journal_is_told_of_though_the_start_that_noticed_it_was_killed(
     assert read(killed, clock)[2] == told
 
 
+def damage_the_journal(database):
+    journal = database.with_name("noxfvr.db-wal")
+    with journal.open("r+b") as file:
+        file.seek(journal.stat().st_size // 2)
+        file.write(garbage(100))
+    return journal.read_bytes()
+
+
+async def look_at_status(settings, outside):
+    async with open_controller(settings, only_look=True):
+        pass
+
+
+async def look_as_doctor(settings, outside):
+    check_deployment(settings)
+    judge_deployment(settings)
+
+
+async def look_for_claims(settings, outside):
+    read_claims(settings)
+
+
+async def look_from_a_copy(settings, outside):
+    shutil.copytree(settings.data_dir, copy := settings.data_dir.with_name("copy"))
+    async with open_controller(dataclasses.replace(settings, data_dir=copy), outside=outside):
+        pass
+
+
+async def look_beside_the_owner(settings, outside):
+    lock = FileLock(settings.data_dir / "noxfvr.lock")
+    lock.acquire()
+    try:
+        async with open_controller(settings, outside=outside):
+            pass
+    finally:
+        lock.release()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [look_at_status, look_as_doctor, look_for_claims, look_from_a_copy, look_beside_the_owner],
+)
+async def test_who_opens_the_database_before_the_owner_leaves_what_tells_of_a_lost_journal(
+    killed, clock, outside, look
+):
+    with contextlib.closing(Store(killed, clock=clock)) as store:
+        home.bind(store, killed.parent)
+        shutil.copy(killed.with_name("noxfvr.db-wal"), killed.with_name("kept"))
+    killed.with_name("kept").replace(killed.with_name("noxfvr.db-wal"))
+    lost = damage_the_journal(killed)
+    await look(Settings(data_dir=killed.parent), outside)
+    recover(killed, clock=clock)
+    told = read(killed, clock)[2]
+    assert told is not None
+    assert told.why is Why.JOURNAL
+    assert (killed.parent / told.set_aside).read_bytes() == lost
+
+
+def test_a_restoration_that_somebody_asked_for_keeps_a_lost_journal_too(killed, clock):
+    lost = damage_the_journal(killed)
+    (backup,) = find_backups(killed.parent / "backups")
+    done = restore(backup.path, killed, keep_deployment=False, clock=clock)
+    assert (killed.parent / f"{done.set_aside}-wal").read_bytes() == lost
+    assert asides(killed) == [done.set_aside, f"{done.set_aside}-wal"]
+    clock.advance(60)
+    recover(killed, clock=clock)
+    assert read(killed, clock)[2].why is Why.ASKED
+
+
 def test_a_journal_that_goes_with_a_damaged_file_is_set_aside_with_it(killed, clock):
     journal = killed.with_name("noxfvr.db-wal")
     with journal.open("r+b") as file:
@@ -388,17 +471,6 @@ def test_the_steps_at_which_it_is_killed_are_all_there_are(kept, database, clock
 @pytest.fixture
 def settings(database):
     return Settings(data_dir=database.parent, poll_s=0.02)
-
-
-@pytest.fixture
-def outside():
-    provider = RentedProvider()
-
-    async def close():
-        return None
-
-    provider.close = close
-    return Outside(provider=lambda *_, **__: provider)
 
 
 async def test_the_first_process_restores_and_says_so(kept, database, settings, outside):
@@ -515,7 +587,7 @@ def test_nothing_more_is_asked_of_a_damaged_file(kept, database, clock):
 
 
 async def test_a_restoration_needs_the_directory_for_itself(kept, database, settings, outside):
-    from controller.wiring import restore as restore_in
+    from controller.errands import restore as restore_in
 
     backup = find_backups(settings.backups_dir)[0].path
     async with open_controller(settings, outside=outside):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +102,50 @@ def test_a_database_that_somebody_holds_takes_nothing_and_that_is_a_typed_error(
             house.store.preferences.set(1, "language", "ru")
         assert house.store.preferences.get(1, "language") is None
     house.store.preferences.set(1, "language", "ru")
+
+
+@contextlib.contextmanager
+def lame(path, mode):
+    """A file that this process has open can be used in one way only: the other is an I/O error."""
+    spoilt = [
+        int(each.name)
+        for each in Path("/proc/self/fd").iterdir()
+        if each.is_symlink() and each.readlink() == path
+    ]
+    assert spoilt
+    kept = {number: os.dup(number) for number in spoilt}
+    other = os.open(path, mode)
+    try:
+        for number in spoilt:
+            os.dup2(other, number)
+        yield
+    finally:
+        for number, whole in kept.items():
+            os.dup2(whole, number)
+            os.close(whole)
+        os.close(other)
+
+
+def test_what_cannot_be_read_is_not_told_of_as_what_cannot_be_written(house):
+    store, database = house.store, house.settings.database
+    for user in range(200):
+        store.preferences.set(user, "language", "x" * 1000)
+    connection(store).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection(store).execute("PRAGMA shrink_memory").fetchall()
+    with (
+        lame(database, os.O_WRONLY),
+        pytest.raises(DatabaseFull, match="can be read from"),
+    ):
+        store.preferences.get(150, "language")
+    journal = database.with_name("noxfvr.db-wal")
+    with (
+        lame(journal, os.O_RDONLY),
+        pytest.raises(DatabaseFull, match="can be written to"),
+    ):
+        store.preferences.set(1, "language", "ru")
+    store.preferences.set(1, "language", "ru")
+    assert store.preferences.get(150, "language") == "x" * 1000
+    assert store.damage is None
 
 
 def test_what_a_rule_refuses_is_still_what_it_was(house):

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import shutil
 import stat
@@ -9,6 +10,7 @@ import sqlite_utils
 
 from controller import home, recovery
 from controller.backups import Why, back_up, find_backups, last_restoration, restore
+from controller.errands import reap
 from controller.errors import DatabaseError
 from controller.migrations import migrations
 from controller.providers.local import LocalProvider
@@ -16,7 +18,7 @@ from controller.records import Actor
 from controller.states import AttemptState, JobState, MachineState, Reason
 from controller.store import Store
 from controller.store.snapshots import connect, find_damage
-from controller.wiring import Outside, open_controller, reap
+from controller.wiring import Outside, open_controller
 from remote_runner.protocol import Reason as RunnerReason
 from tests.controller.conftest import House, video
 
@@ -540,3 +542,33 @@ def test_a_start_in_the_known_place_writes_nothing(tmp_path, clock):
     recovery.settle_home(store, folder, keep_deployment=False, now=clock())
     store.close()
     assert commits == []
+
+
+# --- a directory of a newer release ------------------------------------------------------------
+
+
+def add_to_note(store, name, **more):
+    store.note(name, json.dumps(json.loads(store.recall(name)) | more))
+
+
+async def test_what_a_newer_release_noted_beside_what_is_known_here_is_passed_over(
+    house, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(home, "_read_host", lambda: "this-host")
+    home.bind(house.store, house.settings.data_dir)
+    backup = take(house)
+    put_back(house, backup, keep=True)
+    add_to_note(house.store, "home", volume="a newer thing")
+    add_to_note(house.store, "restoration", asked_by="a newer thing")
+    assert home.find_strangeness(house.store, house.settings.data_dir) is None
+    assert last_restoration(house.store).backup == backup.name
+    home.bind(house.store, house.settings.data_dir)
+    assert "a newer thing" not in house.store.recall("home")
+
+
+async def test_a_restoration_for_a_reason_of_a_newer_release_is_none_that_can_be_told_of(house):
+    backup = take(house)
+    put_back(house, backup, keep=True)
+    add_to_note(house.store, "restoration", why="replicated")
+    assert last_restoration(house.store) is None
+    assert house.controller.readings().restored is None

@@ -1,6 +1,10 @@
 import pytest
 
 from controller.clock import FOLLOWED_S, SLEW, SteadyClock, wall_of
+from controller.labels import Label
+from remote_runner.protocol import Grant, from_json
+from tests.controller.conftest import House
+from tests.controller.standins import RentedProvider
 
 HOUR_S = 3600.0
 
@@ -72,3 +76,70 @@ def test_signatures_are_made_by_the_wall_clock(times, clock):
     assert wall_of(clock)() == times.wall
     plain = times.pass_by
     assert wall_of(plain) == plain
+
+
+# --- deadlines that machines hold against their own clocks -------------------------------------
+
+
+class SetClock(SteadyClock):
+    """A steady clock, and the hand that turns the computer's own."""
+
+    def __init__(self):
+        self.times = Times()
+        super().__init__(lambda: self.times.wall, lambda: self.times.steady)
+
+    @property
+    def now(self):
+        return self()
+
+    def advance(self, seconds):
+        self.times.pass_by(seconds)
+
+    def set(self, seconds):
+        self()
+        self.times.wall += seconds
+
+
+@pytest.fixture
+def set_house(tmp_path):
+    house = House(tmp_path / "data", SetClock(), RentedProvider())
+    yield house
+    house.store.close()
+
+
+def read_grant(house, job):
+    return from_json(Grant, (house.settings.storage_dir / f"jobs/{job.id}/1/grant").read_bytes())
+
+
+@pytest.mark.parametrize("jump_s", [FOLLOWED_S - 60, HOUR_S, 0.0, -HOUR_S, 60 - FOLLOWED_S])
+async def test_a_machine_lives_as_long_as_is_paid_for_whichever_clock_is_right(set_house, jump_s):
+    house, clock = set_house, set_house.clock
+    house.change(job_timeout_s=600)
+    job = await house.queued()
+    lifetime_s = house.context.quotes.lifetime_s(house.job(job))
+    clock.set(jump_s)
+    await house.tick()
+    machine = house.machine()
+    paid_s = (machine.reserved_usd - machine.traffic_usd) / machine.usd_per_hour * 3600
+    for right in (clock(), clock.times.wall):
+        # a job takes what it is given: by neither clock is its time over when it begins
+        assert machine.expires_at - right >= lifetime_s - 1
+        assert machine.expires_at - right <= paid_s + 1
+        grant = read_grant(house, job)
+        assert grant.deadline_at - right >= 600
+    assert Label.parse(machine.label).expires_at == int(machine.expires_at)
+    assert paid_s == pytest.approx(lifetime_s + abs(jump_s), abs=2)
+
+
+@pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S])
+async def test_what_a_machine_has_left_is_judged_by_the_clock_that_says_less(set_house, jump_s):
+    house, clock = set_house, set_house.clock
+    first = await house.queued("first.mp4")
+    await house.tick()
+    machine = house.machine()
+    assert house.context.quotes.suits(house.job(first), machine)
+    left_s = machine.expires_at - clock()
+    clock.advance(left_s - HOUR_S - 1800)
+    assert house.context.quotes.suits(house.job(first), machine)
+    clock.set(jump_s)
+    assert house.context.quotes.suits(house.job(first), machine) == (jump_s < 0)

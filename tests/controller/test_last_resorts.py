@@ -6,7 +6,7 @@ import pytest
 from ulid import ULID
 
 from controller import policy
-from controller.errors import AlreadyRunning
+from controller.errors import AlreadyRunning, StorageError
 from controller.providers.base import Instance
 from controller.records import Actor
 from controller.settings import Settings
@@ -53,6 +53,32 @@ async def test_what_appears_under_the_label_of_a_machine_on_its_way_out_ends_wit
     rented.provider.alive["late"] = Instance(id="late", label=machine.label)
     await pass_time(rented, 120)
     assert rented.provider.alive == {}
+
+
+async def test_a_copy_that_is_made_behind_the_cancel_does_not_stay(house):
+    job = await house.queued()
+    await house.tick()
+    copies, copy = [], house.storage.copy
+
+    async def lose_the_answer(source, target):
+        copies.append((source, target))
+        raise StorageError("no answer in time")
+
+    house.storage.copy = lose_the_answer
+    house.runner.heartbeat(house.machine())
+    house.runner.finish(house.machine(), OUTPUT)
+    await house.tick()
+    house.controller.cancel(job.id, by=Actor(7))
+    await house.tick()
+    assert house.job(job).state is JobState.CANCELLED
+    await house.prune.tick()
+    await copy(*copies[0])  # there it is
+    house.clock.advance(60)
+    await house.prune.tick()
+    assert await house.storage.entries("output/") == []
+    house.clock.advance(3600)
+    await house.prune.tick()
+    assert house.store.jobs.stray_outputs() == []
 
 
 async def test_a_machine_is_no_stranger_while_its_create_call_is_answered(rented):

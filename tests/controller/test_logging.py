@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from controller.errors import SettingsError, Unclear
 from controller.log_ids import IdFilter, current_ids, log_ids, logged, note_ids
+from controller.log_output import configure_logging
 from controller.records import Actor
 from controller.redaction import JsonFormatter, RedactingFormatter
 from controller.settings import Settings, load_provider_settings, load_settings
 from controller.states import JobState
-from controller.wiring import configure_logging
 from remote_runner.protocol import Facts, from_json
 from tests.controller.conftest import video
 from tests.controller.standins import make_offer

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from controller.backups import back_up, restore
 from controller.labels import Label
 from controller.providers.base import Instance
 from controller.records import Actor
@@ -71,6 +72,24 @@ async def test_a_machine_that_may_have_lived_while_nobody_looked_is_paid_for(hou
     machine = house.machine()
     house.clock.now = machine.expires_at + 3600
     house.provider.alive.clear()  # it ended at its deadline
+    await house.tick()
+    await house.tick()
+    (first,) = house.store.attempts.of_job(job.id)
+    assert (first.state, first.reason) == (AttemptState.LOST, Reason.MACHINE_GONE)
+    assert house.store.machines.get(machine.id).reserved_usd == machine.reserved_usd
+
+
+async def test_a_machine_that_may_have_lived_by_rows_that_are_lost_is_paid_for(house):
+    house.provider.create_faults.append("lost_answer")
+    job = await house.queued()
+    await house.tick()
+    machine, settings = house.machine(), house.settings
+    backup = back_up(settings.database, settings.backups_dir, why="test", clock=house.clock)
+    house.clock.advance(60)
+    house.store.close()
+    house.provider.alive.clear()  # it came and went
+    restore(backup, settings.database, keep_deployment=True, clock=house.clock)
+    house.open()
     await house.tick()
     await house.tick()
     (first,) = house.store.attempts.of_job(job.id)

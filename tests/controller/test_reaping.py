@@ -1,11 +1,11 @@
 import pytest
 
-from controller import orphans, wiring
+from controller import errands, orphans
+from controller.errands import reap
 from controller.errors import DatabaseError, Unclear
 from controller.labels import Label
 from controller.providers.base import Instance
 from controller.settings import Settings
-from controller.wiring import reap
 
 EXPIRED, ALIVE = 1_000_000_000, 4_000_000_000
 
@@ -20,7 +20,7 @@ def cloud(monkeypatch, rented):
         closed.append(True)
 
     provider.close = close
-    monkeypatch.setattr(wiring, "build_provider", lambda *_, **__: provider)
+    monkeypatch.setattr(errands, "build_provider", lambda *_, **__: provider)
     monkeypatch.setattr(orphans, "_PAUSE_S", 0.01)
     yield provider
     assert closed
@@ -101,7 +101,7 @@ async def test_an_end_that_is_not_proven_is_not_reported(cloud, tmp_path, monkey
     async def at_once(_):
         return None
 
-    monkeypatch.setattr(wiring, "end_orphans", _hurried(wiring.end_orphans, at_once))
+    monkeypatch.setattr(errands, "end_orphans", _hurried(errands.end_orphans, at_once))
     add(cloud, "1", "aaaa1111", EXPIRED)
     cloud.destroy_faults.extend(["lies"] * 100)
     (found,) = await reap(elsewhere(tmp_path), deployment=None, dry_run=False)

@@ -12,8 +12,8 @@ MONEY = (
         path="controller/loops/renting.py",
         swaps=(
             (
-                "policy.reservation_usd(offer.usd_per_hour, traffic_usd, lifetime_s),",
-                "0.0,",
+                "policy.reservation_usd(offer.usd_per_hour, traffic_usd, longest_s),",
+                "0.0 * longest_s,",
             ),
         ),
         tests=(

@@ -161,7 +161,7 @@ MOVES = (
         name="second-controller",
         breaks="A second process on the same data directory runs the loops as well.",
         promise=Promise.ONE_EACH,
-        path="controller/wiring.py",
+        path="controller/takeover.py",
         swaps=(
             (
                 """\

@@ -171,11 +171,12 @@ RENTING = (
         swaps=(
             (
                 """\
-        ends_at = self._clock() + policy.allowance_s(self.estimate(job).seconds, limit_s)
+        allowed_s = policy.allowance_s(self.estimate(job).seconds, limit_s)
+        ends_at = latest_of(self._clock) + allowed_s
         if machine.retire_requested_at is not None or machine.expires_at < ends_at:
 """,
                 """\
-        if machine.retire_requested_at is not None or machine.expires_at < self._clock():
+        if machine.retire_requested_at is not None or machine.expires_at < latest_of(self._clock):
 """,
             ),
         ),

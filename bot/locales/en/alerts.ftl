@@ -37,6 +37,7 @@ alert-listing-worse = It has not been known for long which machines there are
 advice-listing = The provider gives no complete list of machines. Nothing is rented and none can be proven gone until it does; those that run go on and end themselves at their deadline. Look at the key and at the provider's own status page.
 
 alert-database = The database cannot be written
+alert-database-read = The database cannot be read
 advice-database = Nothing new begins, and what happens now may be told late. Mostly the disk is full or was taken away: free some space, then look at the log.
 
 alert-loop =
