@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-reference check bench bench-check bench-gpu eval sim mutants sample pictures clean
+.PHONY: help demo test test-all test-reference check bench bench-check bench-gpu eval sim chaos mutants sample pictures clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,6 +29,7 @@ help:
 	@echo "make bench-gpu our engine beside PyTorch and realesrgan on a CUDA device"
 	@echo "make eval      figures of the shipped models, image by image"
 	@echo "make sim SEEDS=A:B  the whole deployment in virtual time, faults and crashes by seeds"
+	@echo "make chaos     real processes under load, 200 kills of the controller and 100 of runners"
 	@echo "make mutants   plants bugs in copies of the tree, and tells which test notices each"
 	@echo "make pictures  the pictures of the docs, from the web chat in a headless Chromium"
 	@echo "make clean     remove the environment, caches and the demo (never your data)"
@@ -74,6 +75,9 @@ eval: $(READY)
 
 sim: $(READY)
 	@$(BIN)/python -m tests.simulation $(SEEDS)
+
+chaos: $(READY)
+	@$(BIN)/python -m tests.chaos --kills 200 --runner-kills 100 --jobs 20 --json chaos.json
 
 mutants: $(READY)
 	@$(BIN)/python -m tests.mutants --jobs 2

@@ -6,8 +6,8 @@ from tests.simulation.__main__ import Total
 from tests.simulation.plan import draw_plan
 from tests.simulation.world import run_seed
 
-CHUNK = 5
-QUICK, MORE = range(0, 60), range(60, 160)
+CHUNK = 10
+QUICK, MORE = range(0, 300), range(300, 2000)
 
 
 def run_chunk(first: int) -> None:
