@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 #: The slowest that a remote file is read, and the slowest that its packets are counted.
 _REMOTE_BYTES_S, _REMOTE_CPU_BYTES_S = 250e3, 50e6
 #: What a small file may take, and how much more a larger one, up to the limit for any.
-_SMALL_CPU_S, _CPU_BYTES_S = 20.0, 1e6
+_SMALL_CPU_S, _CPU_BYTES_S = 8.0, 1e6
 
 
 def add_probe(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +116,8 @@ def _probe_remote(options: argparse.Namespace, url: str) -> int:
 
 
 def _tell_facts(options: argparse.Namespace, source: Path | RemoteFile) -> int:
+    # NumPy starts threads for its algebra, and whoever runs already cannot be confined
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     from remote_runner.confinement import confine  # noqa: PLC0415
     from remote_runner.limits import CPU_S, WALL_S, restrain  # noqa: PLC0415
     from remote_runner.video.probe import Limits, probe  # noqa: PLC0415

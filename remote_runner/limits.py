@@ -91,5 +91,7 @@ def _watch(cpu_s: float, wall_s: float, late: Reason) -> NoReturn:
         time.sleep(0.1)
     reason = Reason.PROBE_LIMIT if time.process_time() >= cpu_s else late
     error = {"reason": reason, "detail": "looking into the file took too long"}
-    os.write(sys.stdout.fileno(), (json.dumps({"error": error}) + "\n").encode())
-    os._exit(1)
+    try:
+        os.write(sys.stdout.fileno(), (json.dumps({"error": error}) + "\n").encode())
+    finally:  # also where nobody listens any more
+        os._exit(1)

@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
-from remote_runner.errors import InputError
+from remote_runner.errors import InputError, RunnerError
 from remote_runner.protocol import Reason
 from remote_runner.video.containers import (
     MUXERS,
@@ -48,6 +48,7 @@ class _Companions:
         for stream in container.streams:
             if stream not in wanted:
                 stream.discard = Discard.all
+        self.exist = bool(wanted)
         self._packets = iter(container.demux(wanted)) if wanted else iter(())
         self._targets = targets
         self._converters = converters
@@ -145,6 +146,9 @@ class Output:
         try:
             packet.stream = self._video
             self._container.mux_one(packet)
+        except av.error.ArgumentError as error:
+            # the times are the file's: an encoder gives back those that it was given
+            raise InputError(Reason.CORRUPT, f"times that no output can have: {error}") from None
         except (av.error.FFmpegError, ValueError) as error:
             raise failure(error, "writing the output file") from None
 
@@ -154,19 +158,23 @@ class Output:
         try:
             self._container.close()
         except (av.error.FFmpegError, ValueError) as error:
-            raise failure(error, "finishing the output file") from None
+            raise self._blame(error, "finishing the output file") from None
         self._source.close()
 
     def _copy(self, until: Fraction | None) -> None:
-        """Packets of the other streams. What a muxer does not take of them, no machine would."""
+        """Packets of the other streams."""
         try:
             for packet in self._companions.until(until):
                 self._container.mux_one(packet)
         except (av.error.FFmpegError, ValueError) as error:
-            found = failure(error, "copying what is beside the video")
-            if found.reason is Reason.ENCODER_FAILED:
-                raise InputError(Reason.CORRUPT, found.detail) from None
-            raise found from None
+            raise self._blame(error, "copying what is beside the video") from None
+
+    def _blame(self, error: Exception, doing: str) -> RunnerError:
+        """What a muxer does not take of what is copied, no machine would make it take."""
+        found = failure(error, doing)
+        if found.reason is Reason.ENCODER_FAILED and self._companions.exist:
+            return InputError(Reason.CORRUPT, found.detail)
+        return found
 
     def abandon(self) -> None:
         """Close everything, whatever state it is in."""

@@ -14,11 +14,11 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from remote_runner.errors import InputError
+from remote_runner.errors import InputError, from_os_error
 from remote_runner.protocol import Facts, Reason
 from remote_runner.video import signal as signals
 from remote_runner.video.census import Census, count_packets, rate_of, span_of
-from remote_runner.video.envelope import missing_part, payload_of
+from remote_runner.video.envelope import missing_part, payload_of, tracks_of
 from remote_runner.video.fields import Fields, judge_fields
 from remote_runner.video.remote import RemoteFile
 from remote_runner.video.source import (
@@ -46,6 +46,8 @@ LONGEST_S = 30 * 86_400.0
 MOST_FRAMES = 20_000_000
 #: What no camera does: a rate beyond is a mistake.
 HIGHEST_FPS = 100_000
+#: What nobody cuts a film into. FFmpeg makes the index anew for each edit.
+MOST_EDITS = 10_000
 
 _LOOKED_AT = 8
 _NEVER_PARSED = (
@@ -88,6 +90,7 @@ def probe(
     size = size_of(source)
     if limits.max_bytes is not None and size > limits.max_bytes:
         raise InputError(Reason.FILE_TOO_LARGE, f"{size} bytes, {limits.max_bytes} are allowed")
+    _check_tables(source)
     try:
         container = open_source(source)
     except InputError as error:
@@ -97,6 +100,19 @@ def probe(
         raise
     with container:
         return _describe(container, source, size, limits, should_stop)
+
+
+def _check_tables(source: Path | RemoteFile) -> None:
+    """Before FFmpeg makes an index of them, which takes gigabytes or minutes."""
+    try:
+        tracks = tracks_of(source)
+    except OSError as error:
+        raise from_os_error(error, "opening the file") from None
+    for track in tracks:
+        if track.edits > MOST_EDITS:
+            raise InputError(Reason.UNSUPPORTED, f"{track.edits} edits, as declared")
+        if track.samples > MOST_FRAMES and not track.is_plain:
+            raise InputError(Reason.VIDEO_TOO_LONG, f"{track.samples} frames, as declared")
 
 
 def _describe(

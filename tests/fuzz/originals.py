@@ -57,13 +57,15 @@ CLIPS = {
     "studio.mxf": {"codec": "mpeg2video", "options": {}, "rate": 25},
     "frames.y4m": {"codec": "rawvideo", "options": {}, "count": 3},
 }  # fmt: skip
+#: Where a clip does not say its own number.
+ORIGINAL_FRAMES = 8
 
 
 def make_originals(folder: Path) -> dict[str, bytes]:
     """The content of every clip by its name."""
     found = {}
     for name, wanted in CLIPS.items():
-        path = make_clip(folder / name, **{"count": 8, **wanted})
+        path = make_clip(folder / name, **{"count": ORIGINAL_FRAMES, **wanted})
         found[name] = path.read_bytes()
         path.unlink()
     return found

@@ -28,6 +28,8 @@ _VALUES = ("", "0", "-1", "1e9", "9" * 40, "nan", "true", "<x/>", "&#0;", "&bogu
            "2027-99-99", "é" * 200, "../..", "x" * 5000, "Infinity", "00:00",
            "0001-01-01T00:00:00Z")  # fmt: skip
 _HEADERS = ("", "0", "-1", "yesterday", "9" * 30, "\x7f", '"', "Fri, 99 Foo 0000 99:99:99 GMT")
+#: Manners in which other bytes than those of the body go out, in a way that nobody can notice.
+_OTHER_BYTES = ("short", "noise")
 _CODES = ("NoSuchKey", "NoSuchUpload", "AccessDenied", "InternalError", "SlowDown", "InvalidPart",
           "SignatureDoesNotMatch", "NoSuchBucket", "", "404", "Ё")  # fmt: skip
 
@@ -51,11 +53,13 @@ async def _run(tally: Tally, numbers: Iterable[int], folder: Path) -> None:
 
 
 async def _try(case: Case, wire, storage: S3Storage) -> None:
+    asked: list[Asked] = []
     said: list[Said] = []
     broken_at = case.rng.choice((0, 0, 0, 1, 2))
 
-    def answer(asked: Asked) -> Said:
-        good = right_answer(asked)
+    def answer(request: Asked) -> Said:
+        good = right_answer(request)
+        asked.append(request)
         is_broken = len(said) == broken_at
         said.append(_break(case, good) if is_broken else good)
         return said[-1]
@@ -64,7 +68,7 @@ async def _try(case: Case, wire, storage: S3Storage) -> None:
     deed = case.rng.choice(_DEEDS)
     case.told = f"{deed.__name__.strip('_')}:{case.told}"
     try:
-        await deed(storage)
+        found = await deed(storage)
     except NotStored as error:
         assert any(_says_absent(each) for each in said), f"nobody said so: {error}"
         case.refuse("NotStored")
@@ -72,7 +76,18 @@ async def _try(case: Case, wire, storage: S3Storage) -> None:
         assert "K004secret" not in str(error) and wire.url not in str(error)
         case.refuse("StorageError")
     else:
+        if deed in _CHANGES:
+            assert not _says_failed(asked[-1], said[-1]), "that went wrong, and was taken for well"
+        if deed is _read and said[-1].manner not in _OTHER_BYTES:
+            assert found == said[-1].body, f"{found!r} was read"
         case.accept()
+
+
+def _says_failed(asked: Asked, said: Said) -> bool:
+    """Whether a bucket that says so has not done what it was asked for. Of a copy and of parts
+    that are put together it says so with a good status."""
+    is_late = not asked.body if asked.method == "PUT" else asked.method == "POST"
+    return said.status >= 300 or (is_late and b"<Error>" in said.body)
 
 
 def _says_absent(said: Said) -> bool:
@@ -201,9 +216,10 @@ async def _stat(storage) -> None:
     _check(await storage.stat(_KEYS[0]))
 
 
-async def _read(storage) -> None:
+async def _read(storage) -> bytes:
     data = await storage.read(_KEYS[0], limit=100)
     assert isinstance(data, bytes) and len(data) <= 100
+    return data
 
 
 async def _write(storage) -> None:
@@ -269,5 +285,7 @@ async def _put_part(storage) -> None:
 _DEEDS = (_entries, _entries, _stat, _stat, _read, _read, _write, _copy, _delete, _abort, _sha256,
           _media_source, _open_upload, _finish_upload, _finish_upload, _parts_there, _local_file,
           _skew, _rules, _put_part)  # fmt: skip
+#: What has to be done when it returns, as its last call tells.
+_CHANGES = (_write, _copy, _open_upload, _finish_upload, _put_part)
 
 KINDS = (Kind(name="storage", count=500, quick=25, run=run, must_accept=0.1, must_refuse=0.2),)

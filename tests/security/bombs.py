@@ -121,6 +121,17 @@ def many_samples():
     return ftyp() + movie(track(1, table)) + box(b"mdat", bytes(1000))
 
 
+def many_sounds():
+    """The same in a track of sound. One of plain values may have as many: they are a tick long."""
+    stsd = full(b"stsd", struct.pack(">I", 1), box(
+        b"mp4a", bytes(6), struct.pack(">H", 1), bytes(8), struct.pack(">HHI", 1, 16, 0),
+        struct.pack(">I", 8000 << 16),
+    ))  # fmt: skip
+    sound = track(2, tables(stsd, count=50_000_000, size=1), kind=b"soun")
+    film = track(1, tables(video_entry(), count=1, size=8))
+    return ftyp() + movie(film, sound) + box(b"mdat", bytes(1000))
+
+
 def edits_without_end():
     """An edit list of a hundred thousand entries, over a hundred thousand samples."""
     edits = 100_000
@@ -128,6 +139,15 @@ def edits_without_end():
     table = tables(video_entry(), count=100_000, size=1)
     made = track(1, table, extra=box(b"edts", elst), duration=4_000_000)
     return ftyp() + movie(made, duration=4_000_000) + box(b"mdat", bytes(100_000))
+
+
+def hidden_edits():
+    """The same in an index that is compressed: some kilobytes, in which nobody sees them."""
+    index = edits_without_end()[len(ftyp()) :]
+    index = index[: int.from_bytes(index[:4])]
+    packed = box(b"cmvd", struct.pack(">I", len(index)), zlib.compress(index, 9))
+    compressed = box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), packed))
+    return ftyp() + compressed + box(b"mdat", bytes(100_000))
 
 
 def boxes_in_boxes():
@@ -429,11 +449,10 @@ FRAME = _frame()
 REFUSED = (
     samples_without_end, boxes_in_boxes, many_tracks, picture_bomb, empty_packets,
     mkv_many_tracks, many_attachments, giant_private_data, deep_tags, far_times, zero_scale,
-    absurd_rate, absurd_step, gif_canvas, long_words, many_chapters,
+    absurd_rate, absurd_step, gif_canvas, long_words, many_chapters, many_samples, many_sounds,
+    edits_without_end,
 )  # fmt: skip
-#: Refused as well, after seconds or with gigabytes.
-HEAVY = (many_samples, edits_without_end, private_data, inflated_tracks)
+#: Refused as well, after seconds, or large themselves.
+HEAVY = (hidden_edits, private_data, inflated_tracks)
 #: Harmless as far as can be seen without decoding all of it.
 LATE = (growing_pictures, large_pictures_late, no_rate, avi_extradata)
-#: Films, if odd ones: much work for few bytes, which the plan says beforehand.
-HONEST = (gif_frames,)

@@ -75,7 +75,7 @@ class Openings:
     """Counts how often a file is opened, by whomever (inotify(7)).
 
     A user has 128 of these, and other programs may have taken them all: ``works`` is false then,
-    and nothing is counted.
+    and there is nothing to be counted.
     """
 
     def __init__(self, path):
@@ -87,8 +87,6 @@ class Openings:
 
     def count(self):
         """Since the last time that it was asked."""
-        if not self.works:
-            return 0
         with contextlib.suppress(BlockingIOError):
             data, size = os.read(self._events, 1 << 16), struct.calcsize("iIII")
             return len(data) // size

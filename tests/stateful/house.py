@@ -7,6 +7,8 @@ rest.
 
 import shutil
 import sys
+from collections import Counter
+from typing import ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
@@ -24,6 +26,9 @@ _WAITING = (JobState.QUEUED, JobState.RUNNING, JobState.HELD, JobState.DRAFT)
 
 class HouseMachine(People, Machines):
     """One house from its first job until it is at rest."""
+
+    ends: ClassVar[Counter] = Counter()
+    """Of the jobs of all houses of one search."""
 
     # --- what goes wrong with the provider ---------------------------------------------------
 
@@ -86,6 +91,7 @@ class HouseMachine(People, Machines):
         try:
             if sys.exc_info()[0] is None:
                 self._calm_down()
+                self.ends.update(job.state for job in self.watcher.jobs.values())
         finally:
             self.do(self.house.watch.close())
             self.house.store.close()

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from controller.providers.base import InstanceStatus
+from controller.states import JobState
 from remote_runner.protocol import BootPhase, Phase, Reason
 from tests.controller.conftest import video
-from tests.stateful.stage import Stage, good_output, numbers
+from tests.stateful.stage import WORKING, Stage, good_output, numbers
 
 WRONG = (b"", b"no video", video(width=320, height=180), video(width=640, height=360, frames=3))
 _PHASES = list(Phase)[:6]
@@ -37,19 +38,30 @@ class Machines(Stage):
                 self.house.runner.heartbeat(worker)
             self.pass_by(seconds)
 
+    def worker(self, number):
+        """One that works; where none does yet, what waits gets one, if it may. None else."""
+        if machine := self.working(number):
+            return machine
+        if not self.any_attempt():
+            self.pass_by(5)
+        if machine := self.machine(number, *WORKING):
+            self.bring_up(machine)
+            self.pass_by(1)
+        return self.working(number)
+
     def bring_up(self, machine):
         if self.rents:
             (instance,) = self.provider.of(machine.label)
             self.provider.show(instance.id, status=InstanceStatus.RUNNING)
             self.house.runner.boot(machine)
 
-    @precondition(lambda self: self.any_attempt())
+    @precondition(lambda self: self.any_job(JobState.QUEUED, JobState.RUNNING))
     @rule(
         number=numbers, seconds=st.sampled_from((0, 1, 1, 20)), phase=st.sampled_from(_PHASES),
         deed=st.sampled_from(("beat", "beat", "segment", "babble", "vanish", "stop", "silent")),
     )  # fmt: skip
     def work(self, number, deed, seconds, phase):
-        machine = self.working(number)
+        machine = self.worker(number)
         if machine is None:
             return
         runner, grant = self.house.runner, self.house.runner.grant(machine)
@@ -65,13 +77,13 @@ class Machines(Stage):
             self.provider.lose(self.provider.of(machine.label)[0].id)
         self.pass_by(301 if deed == "silent" else seconds)
 
-    @precondition(lambda self: self.any_attempt())
+    @precondition(lambda self: self.any_job(JobState.QUEUED, JobState.RUNNING))
     @rule(
         number=numbers, seconds=st.sampled_from((0, 1, 1, 20)), reason=st.sampled_from(_REASONS),
         deed=st.sampled_from(("well", "well", "well", "wrong", "lie", "fail")),
     )  # fmt: skip
     def finish(self, number, deed, seconds, reason):
-        machine = self.working(number)
+        machine = self.worker(number)
         if machine is None:
             return
         runner, grant = self.house.runner, self.house.runner.grant(machine)

@@ -42,7 +42,8 @@ _FAST = Path("/dev/shm")
 
 WORKING = (MachineState.BUSY, MachineState.BOOTING, MachineState.UNKNOWN)
 
-numbers = st.integers(0, 1000)
+#: Which one of several: each as often as any other, which no range of integers would be.
+numbers = st.sampled_from(range(60))
 people = st.sampled_from(PEOPLE)
 tasks = st.sampled_from(list(TASKS))
 

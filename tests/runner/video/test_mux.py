@@ -218,6 +218,29 @@ def test_sound_that_no_muxer_takes_is_the_files_fault(tmp_path, equipment):
     assert [path.name for path in tmp_path.iterdir()] == ["in.ts"]
 
 
+def test_sound_that_an_output_cannot_be_closed_with_is_the_files_fault(tmp_path, equipment):
+    """Its form is told by a header that is not there, and asked for when all is written."""
+    source = make_clip(tmp_path / "in.mkv", audio=1, audio_codec="flac")
+    data = bytearray(source.read_bytes())
+    private = data.rindex(b"\x63\xa2", 0, data.index(b"fLaC"))
+    data[private + 1] ^= 1
+    source.write_bytes(data)
+    with pytest.raises(InputError) as error:
+        process(source, tmp_path / "out.mp4", INTERP, equipment=equipment, container="mp4")
+    assert error.value.reason is Reason.CORRUPT
+
+
+def test_times_that_no_output_can_have_are_the_files_fault(tmp_path, equipment):
+    times = [*range(0, 200, 40), 2_400_000_000]
+    source = make_clip(tmp_path / "in.mkv", count=6, times=times, time_base="1/1000")
+    with pytest.raises(InputError) as error:
+        process(
+            source, tmp_path / "out.mp4", Task(mode=Mode.UPSCALE), equipment=equipment,
+            container="mp4",
+        )  # fmt: skip
+    assert error.value.reason is Reason.CORRUPT
+
+
 def test_recordings_one_behind_the_other_become_one(tmp_path, equipment):
     one = make_clip(tmp_path / "one.ts", rate=25, count=12)
     source = tmp_path / "two.ts"

@@ -10,8 +10,8 @@ import pytest
 
 from remote_runner.errors import InputError, MachineError
 from remote_runner.protocol import Facts, Reason, from_json
-from remote_runner.video.envelope import missing_part
-from remote_runner.video.probe import Limits, probe
+from remote_runner.video.envelope import missing_part, tracks_of
+from remote_runner.video.probe import MOST_FRAMES, Limits, probe
 from remote_runner.video.source import open_source
 from tests.runner.clips import make_clip, make_mute
 
@@ -252,3 +252,16 @@ def test_a_header_that_is_larger_than_the_file_is_no_failure_of_ours(tmp_path):
     source = tmp_path / "in.mkv"
     source.write_bytes(b"\x1a\x45\xdf\xa3\x01\xff\xff\xff\xff\xff\xff\xfe" + bytes(28))
     assert refusal(source) is Reason.NOT_A_VIDEO
+
+
+def test_long_plain_sound_is_no_bomb(tmp_path):
+    """A sample for each of its values: an hour of it is more than any film has frames."""
+    source = make_clip(tmp_path / "in.mov", audio=1, audio_codec="pcm_s16le")
+    film, sound = tracks_of(source)
+    assert (film.kind, film.samples, film.edits, film.is_plain) == (b"vide", 12, 1, False)
+    assert (sound.kind, sound.is_plain) == (b"soun", True)
+    data = bytearray(source.read_bytes())
+    struct.pack_into(">I", data, data.rindex(b"stsz") + 12, MOST_FRAMES * 9)
+    source.write_bytes(data)
+    assert tracks_of(source)[1].samples == MOST_FRAMES * 9
+    assert probe(source).frames == 12
