@@ -1,5 +1,6 @@
 """``python -m tests.simulation A:B``: many runs, what broke in them, and what they covered."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -79,8 +80,15 @@ def run_many(
         return
     # each worker has loaded everything when it begins, and shares nothing afterwards
     context = multiprocessing.get_context("fork")
-    with context.Pool(workers, maxtasksperchild=200) as pool:
+    with context.Pool(workers, _spare_garbage, maxtasksperchild=200) as pool:
         yield from pool.imap_unordered(_run, ((seed, rate) for seed in seeds), chunksize=2)
+
+
+def _spare_garbage() -> None:
+    """What was loaded before is not looked through for garbage, and a run behind its end."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
 
 
 def _read_range(text: str) -> range:
@@ -94,6 +102,8 @@ def _run(task: tuple[int, float | None]) -> Outcome | tuple[int, str]:
         return run_seed(draw_plan(seed, rate))
     except Exception as error:  # a run that fails is a finding like any other
         return seed, f"the run itself failed: {error!r}"
+    finally:
+        gc.collect()
 
 
 class Total:

@@ -1,14 +1,21 @@
 """What happens to the computer that the program runs on, beside all calls."""
 
 import asyncio
-import shutil
+import random
 from pathlib import Path
 
-from tests.simulation.database import copy_database
+from filelock import FileLock, Timeout
+
+from controller.backups import back_up, restore
+from controller.errors import DatabaseError
+from controller.recovery import recover
 from tests.simulation.deployment import Life
 from tests.simulation.faults import Fault
 
 _KEYS = {"jobs": "id", "attempts": "job || '/' || number", "machines": "id"}
+_DAY_S = 24 * 3600.0
+_NAP = 0.05
+"""How likely it sleeps for a day, at a step at which nothing but waiting goes on."""
 
 
 class Computer:
@@ -33,8 +40,10 @@ class Computer:
             self._turn_clock(states)
         if plan.stalls and self._faults.hit(Fault.STALL, states, weight=0.2):
             seconds = self._faults.after(20, 400)
-            world.tell(f"everything stands still for {seconds:.0f} s")
-            world.loop.stall(seconds)
+            self._stand_still(seconds)
+        if plan.stalls and self._is_all_waiting(states) and world.rng.random() < _NAP:
+            self._faults.count(Fault.STALL, states)
+            self._stand_still(_DAY_S)
         if plan.second_controller and self._faults.hit(
             Fault.SECOND_CONTROLLER, states, weight=0.2
         ):
@@ -47,6 +56,15 @@ class Computer:
         elif world.rng.random() < 0.004:
             world.tell("asked to stop")
             world.loop.spawn(self._deployment.restart())
+
+    def _is_all_waiting(self, states: list[str]) -> bool:
+        """Whether there is work, and no machine that could do it, or is not proven gone."""
+        has_machines = self._world.watching.machines() != ("none",)
+        return "queued" in states and not has_machines and not self._world.vast.alive()
+
+    def _stand_still(self, seconds: float) -> None:
+        self._world.tell(f"everything stands still for {seconds:.0f} s")
+        self._world.loop.stall(seconds)
 
     def _fail_disk(self, states: list[str]) -> None:
         world, disk = self._world, self._world.disk
@@ -88,26 +106,59 @@ class Computer:
         self._world.tell("the second controller has ended")
 
     def _keep_backup(self, states: list[str]) -> None:
-        world = self._world
+        world, settings = self._world, self._world.settings
         if self.backup is None:
-            if world.rng.random() < 0.02:
-                self.backup = self._deployment.folder / "backup.db"
-                copy_database(world.settings.database, self.backup)
+            if world.rng.random() < 0.05:
+                self.backup = back_up(
+                    settings.database, settings.backups_dir, why="schedule", clock=world.clock
+                )
                 world.tell("a backup is made")
         elif not self.replaced and self._faults.hit(Fault.OLD_BACKUP, states, weight=0.2):
-            world.tell("the disk is lost: the backup takes its place")
+            how = world.rng.choice((self._lose_database, self._damage_database, self._restore))
+            world.tell(f"the disk fails: {how.__name__.strip('_')}")
             self.replaced = True
-            self._deployment.before_start = self._replace_database
+            self._deployment.before_start = lambda: self._go_back(how)
             self._deployment.kill()
 
-    def _replace_database(self) -> None:
+    def _go_back(self, how) -> None:
+        """As :func:`~controller.wiring.open_controller` does it: by whoever holds the lock."""
         world = self._world
-        self._deployment.before_start = lambda: None
+        lock = FileLock(world.settings.data_dir / "noxfvr.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return  # another process has taken over: before the next life, then
         world.close_reader()
+        try:
+            how()
+        except DatabaseError as error:
+            world.tell(f"not restored yet: {error}")
+            return
+        finally:
+            lock.release()
+        self._deployment.before_start = lambda: None
+        world.watching.forget(self._read_states)
+
+    def _lose_database(self) -> None:
+        """It is gone, and what starts next takes the newest backup."""
+        world = self._world
         for path in world.settings.data_dir.glob("noxfvr.db*"):
             path.unlink()
-        shutil.copyfile(self.backup, world.settings.database)
-        world.watching.forget(self._read_states)
+        recover(world.settings.database, clock=world.clock)
+
+    def _damage_database(self) -> None:
+        """Its first page is no page any more, and its journal is lost: the same."""
+        world = self._world
+        for path in world.settings.data_dir.glob("noxfvr.db-*"):
+            path.unlink()
+        with world.settings.database.open("r+b") as file:
+            file.write(random.Random(world.plan.seed).randbytes(512))
+        recover(world.settings.database, clock=world.clock)
+
+    def _restore(self) -> None:
+        """Somebody runs ``noxfvr restore``."""
+        world = self._world
+        restore(self.backup, world.settings.database, keep_deployment=True, clock=world.clock)
 
     def _read_states(self) -> dict[str, dict[str, str]]:
         return {

@@ -85,11 +85,6 @@ class SimConnection(sqlite_utils.Database):
             self._pending.clear()
         return super().execute(sql, parameters)
 
-    def query(self, sql, params=None):
-        if not self._process.alive:
-            raise Died
-        return super().query(sql, params)
-
     def close(self) -> None:
         if self._process.alive:
             super().close()
@@ -184,13 +179,3 @@ def simulated_databases(disk: Disk) -> Iterator[None]:
         yield
     finally:
         database.sqlite_utils = real
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """A backup as SQLite makes one, of a database that may be in use."""
-    target.unlink(missing_ok=True)
-    with (
-        contextlib.closing(sqlite3.connect(source)) as old,
-        contextlib.closing(sqlite3.connect(target)) as new,
-    ):
-        old.backup(new)

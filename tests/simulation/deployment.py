@@ -19,6 +19,7 @@ from remote_runner.protocol import Facts, Reason, from_json
 from tests.simulation.database import Disk
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.loop import LIFE, SimLoop
+from tests.simulation.outside.local import SimComputer, SimLocalProvider
 from tests.simulation.outside.storage import Refused, SimObjects, SimStorage
 from tests.simulation.outside.telegram import SimSession, SimTelegram
 from tests.simulation.outside.vast import SimVast
@@ -120,6 +121,7 @@ class Deployment:
         self.settings, self.bot_settings = settings, bot_settings
         self.loop, self.faults, self.clock, self.disk = loop, faults, clock, disk
         self.vast, self.objects, self.telegram = vast, objects, telegram
+        self.computer = SimComputer(vast)
         self.at_point: Callable[[Process, str], None] | None = None
         self.pace = Pace()
         self.tell = tell
@@ -142,6 +144,8 @@ class Deployment:
             return SimStorage(process, self.objects, clock, work_dir=settings.work_dir)
 
         def build_provider(settings, *, deployment, clock):
+            if settings.provider == "local":
+                return SimLocalProvider(process, self.computer, deployment)
             return make_provider(process, self.vast, deployment, clock)
 
         async def probe(source, limits):
@@ -179,6 +183,8 @@ class Deployment:
             self.disk.loses_power = fault is Fault.POWER_LOSS
             self.life.process.kill()
             self.disk.loses_power = False
+        if fault is Fault.POWER_LOSS:
+            self.computer.lose_power()
 
     @property
     def controller(self):

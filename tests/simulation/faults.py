@@ -63,6 +63,7 @@ class Fault(StrEnum):
     RUNNER_SLOW = auto()
     RUNNER_FAILS = auto()  #: a typed failure
     RUNNER_BABBLES = auto()  #: no document of the protocol
+    RUNNER_QUIET = auto()  #: it works, and none of its signs of life arrives
     RESULT_WRONG = auto()
     RESULT_LATE = auto()  #: uploaded after it was declared dead
     RESULT_TWICE = auto()
@@ -94,13 +95,21 @@ class Fault(StrEnum):
     OLD_BACKUP = auto()
 
 
+#: A fault, and a state in which it comes more often than by its rate.
+Theme = tuple[Fault, str]
+_THEME_RATE = 0.5
+#: Often enough to be met; a run is not about one thing alone.
+_THEME_HITS = 2
+
+
 class Faults:
     """Rolls the dice; ``met`` counts what happened in which states."""
 
-    def __init__(self, rng: random.Random, rate: float) -> None:
+    def __init__(self, rng: random.Random, rate: float, themes: Sequence[Theme] = ()) -> None:
         self.rng = rng
         self.rate = rate
         """Probability of each fault at each occasion; 0 is a calm world."""
+        self._themes = [theme for theme in themes for _ in range(_THEME_HITS)]
         self.met: Counter[tuple[Fault, str]] = Counter()
         self.hits: Counter[Fault] = Counter()
         self.forced: list[Fault] = []
@@ -110,26 +119,46 @@ class Faults:
         """Whether it happens now; counted for each of ``states``, which say what it happens to."""
         if fault in self.forced:
             self.forced.remove(fault)
-        elif self.rate == 0.0 or self.rng.random() >= self.rate * weight:
+        elif self.rate == 0.0 or not (
+            self.rng.random() < self.rate * weight or self._is_due(fault, states)
+        ):
             return False
         self.count(fault, states)
         return True
 
-    def pick(self, faults: Sequence[Fault], states: Sequence[str] = ("",)) -> Fault | None:
+    def pick(
+        self, faults: Sequence[Fault], states: Sequence[str] = ("",), *, weight: float = 1.0
+    ) -> Fault | None:
         """At most one of these; they share the rate of one."""
         for fault in faults:
             if fault in self.forced:
                 return fault if self.hit(fault, states) else None
-        if not faults or self.rate == 0.0 or self.rng.random() >= self.rate:
+        if not faults or self.rate == 0.0:
             return None
-        fault = self.rng.choice(faults)
-        self.count(fault, states)
-        return fault
+        if self.rng.random() < self.rate * weight:
+            chosen = self.rng.choice(faults)
+        else:
+            due = [fault for fault in faults if self._is_due(fault, states)]
+            if not due:
+                return None
+            chosen = due[0]
+        self.count(chosen, states)
+        return chosen
 
     def count(self, fault: Fault, states: Sequence[str] = ("",)) -> None:
         """One has happened, whoever decided that."""
         self.hits[fault] += 1
         self.met.update((fault, state) for state in states)
+
+    def _is_due(self, fault: Fault, states: Sequence[str]) -> bool:
+        """Whether it happens for being a theme, in the state that this is about."""
+        for theme in self._themes:
+            if theme[0] is fault and theme[1] in states:
+                if self.rng.random() >= _THEME_RATE:
+                    return False
+                self._themes.remove(theme)
+                return True
+        return False
 
     def after(self, low_s: float, high_s: float) -> float:
         """A delay in seconds."""

@@ -22,8 +22,9 @@ import math
 from controller import policy
 from controller.labels import Label
 from tests.simulation.faults import Fault
-from tests.simulation.process import Died
+from tests.simulation.process import is_death
 from tests.simulation.segments import Segments
+from tests.simulation.stages import Stages
 from tests.simulation.surprises import Surprises
 
 _HEALTHY_S = 300.0
@@ -70,19 +71,21 @@ class Invariants:
         """From the last fault until everything was at rest."""
         self.surprises = Surprises(world)
         self.segments = Segments(world)
+        self.stages = Stages()
+        world.telegram.on_shown = self.stages.note
         self._world = world
         self._ill = 0
         self._healthy_since = world.now()
         self._unwanted: dict[int, float] = {}
         """Since when nothing wants an instance."""
         self._prices: dict[str, float] = {}
-        """Of machines as they were first seen."""
+        """By label: for how much an hour each machine was to be had."""
         self._calm_since = math.inf
 
     def note_loop_error(self, loop, context: dict) -> None:
         """Something that nobody caught."""
         error = context.get("exception")
-        if not isinstance(error, Died):
+        if not is_death(error):
             self.surprises.note(f"nobody caught: {context['message']}", error)
 
     def begin_calm(self) -> None:
@@ -155,8 +158,9 @@ class Invariants:
             if not instance.is_foreign:
                 usd = instance.billed_usd()
                 billed[instance.label] = billed.get(instance.label, 0.0) + usd
+                self._prices[instance.label] = instance.offered_usd_per_hour
         for row in rows.values():
-            self._prices.setdefault(row["id"], row["usd_per_hour"])
+            self._prices.setdefault(row["label"], row["usd_per_hour"])
             reserved = max(row["reserved_usd"], _meter_usd(row, now))
             if billed.get(row["label"], 0.0) > reserved + _SLACK_USD:
                 usd = billed[row["label"]]
@@ -194,7 +198,7 @@ class Invariants:
             self.note(5, "more is reserved than the day and those who said yes allow")
 
     def _has_risen(self, row: dict) -> bool:
-        return row["usd_per_hour"] > self._prices[row["id"]] + _SLACK_USD
+        return row["usd_per_hour"] > self._prices[row["label"]] + _SLACK_USD
 
     def _check_deadlines(self) -> None:
         world = self._world

@@ -6,6 +6,8 @@ Whom nobody serves, and whoever presses what is not theirs, does so as well.
 import random
 from collections import Counter
 
+from bot.cards.admin_callbacks import PersonAct, PersonPress
+from bot.sandbox.chats import Message
 from bot.sandbox.errors import RefusedError
 from controller.errors import UserError
 from controller.records import Actor
@@ -23,12 +25,13 @@ _ADMIN_COMMANDS = ("/machines", "/queue", "/status")
 _CAPTIONS = ("", "", "", "/both", "/smooth", "/x2")
 #: How much more likely a button is pressed, by what its data begin with; the longest counts.
 _WEIGHTS = {
-    "": 0.2, "p:": 1.0, "j:start": 8.0, "j:sample": 0.0, "j:ask": 0.6, "j:yes": 1.5, "j:no": 1.0,
+    "": 0.2, "p:": 1.0, "j:start": 25.0, "j:sample": 0.0, "j:ask": 0.6, "j:yes": 1.5, "j:no": 1.0,
     "j:retry": 4.0, "j:again": 0.6, "j:change": 0.5, "j:ok": 6.0, "j:deny": 1.0, "j:admin": 3.0,
-    "t:": 3.0, "bt:start": 8.0, "bt:ask": 0.5, "bt:yes": 1.0, "bt:ok": 5.0, "bt:retry": 2.0,
+    "t:": 3.0, "bt:start": 25.0, "bt:ask": 0.5, "bt:yes": 1.0, "bt:ok": 5.0, "bt:retry": 2.0,
     "us:": 0.0, "ln": 0.02, "se": 0.05, "st:": 0.1, "st:y": 0.0, "qu:": 0.15, "mc:y": 0.3,
     "hl": 0.0, "lo": 0.2, "sp": 0.0, "g:": 0.1, "o:": 0.1, "al": 0.0,
 }  # fmt: skip
+_SHORT = 0.4
 #: Buttons of old messages are pressed as well, though seldom.
 _NEWEST = 8
 
@@ -41,6 +44,10 @@ class People:
         self._world = world
         self._rng = random.Random(f"people {world.plan.seed}")
         self._sent = 0
+        self._keen = ANN
+        """Who has sent something last, and waits for what comes of it."""
+        self.requests: list[Message] = []
+        """What they sent to have something made of it."""
         self._weights = dict(_WEIGHTS)
         if world.plan.with_samples:
             self._weights["j:sample"] = 5.0
@@ -66,14 +73,17 @@ class People:
     # --- while there are faults ----------------------------------------------------------------
 
     def act(self, seconds: float) -> None:
-        """What happens in so many seconds."""
+        """What happens in so many seconds. Somebody has come for something."""
+        if not self._sent:
+            self._send_one()
+            return
         if self._rng.random() >= seconds / self._world.plan.pace_s:
             return
         deeds = [
-            (self._send_one, 3.0), (self._press_own, 9.0), (self._command, 1.0),
+            (self._send_one, 3.0), (self._press_own, 15.0), (self._command, 1.0),
             (self._send_many, 1.0 if self._world.plan.with_batches else 0.0),
             (self._press_others, 0.7), (self._answer, 2.0), (self._write_as_stranger, 0.2),
-            (self._delete_message, 0.1),
+            (self._delete_message, 0.1), (self._set_budget, 0.4),
         ]  # fmt: skip
         (deed,) = self._rng.choices([d for d, _ in deeds], [weight for _, weight in deeds])
         try:
@@ -86,36 +96,40 @@ class People:
             return
         self._sent += 1
         user, telegram = self._rng.choice([ANN, ANN, BOB, ADMIN]), self._world.telegram
+        self._keen = user
         chat = GROUP if self._world.plan.with_group and user != ADMIN else user
         if self._rng.random() < 0.5:
             chat = user
         if self._rng.random() < 0.15:
             self._count("path")
-            telegram.send_text(user, chat, ALONE)
+            self.requests.append(telegram.send_text(user, chat, ALONE))
             return
         is_junk = self._rng.random() < 0.06
         self._count("junk" if is_junk else "video")
         data = b"this is no video" if is_junk else self.film()
-        telegram.send_video(
+        message = telegram.send_video(
             user, chat, data, name=f"clip {self._sent}.mp4",
             caption=self._rng.choice(_CAPTIONS), as_document=self._rng.random() < 0.2,
         )  # fmt: skip
+        self.requests.append(message)
 
     def _send_many(self) -> None:
         if self._sent >= self._world.plan.videos:
             return
         self._sent += 2
         user, telegram = self._rng.choice([ANN, BOB]), self._world.telegram
+        self._keen = user
         if self._rng.random() < 0.5:
             self._count("folder")
-            telegram.send_text(user, user, "/batch input/c1")
+            self.requests.append(telegram.send_text(user, user, "/batch input/c1"))
             return
         self._count("album")
         films = [(f"part {n}.mp4", self.film()) for n in range(self._rng.choice([2, 3]))]
-        telegram.send_album(user, user, films, caption=self._rng.choice(_CAPTIONS))
+        caption = self._rng.choice(_CAPTIONS)
+        self.requests += telegram.send_album(user, user, films, caption=caption)
 
     def _press_own(self) -> None:
-        self._press_some(self._rng.choice([ANN, ANN, BOB, ADMIN]))
+        self._press_some(self._rng.choice([self._keen] * 4 + [ANN, BOB, ADMIN]))
 
     def _answer(self) -> None:
         self._press_some(ADMIN, ("j:ok", "j:deny", "t:", "bt:ok", "bt:deny"))
@@ -173,6 +187,18 @@ class People:
             self._count("delete")
             self._world.telegram.delete(user, user, self._rng.choice(shown).id)
 
+    def _set_budget(self) -> None:
+        """An admin limits what somebody's jobs may cost a day to a cent, or does so no more."""
+        telegram = self._world.telegram
+        user, cents = self._rng.choice([ANN, BOB]), self._rng.choice([0, 1, 1])
+        wish = PersonPress(act=PersonAct.BUDGET, user=user, cents=cents).pack()
+        for message in reversed(telegram.messages(ADMIN)):
+            if any(data.startswith("us:") for data in telegram.buttons(message)):
+                self._count("budget")
+                telegram.press(ADMIN, ADMIN, message.id, wish)
+                return
+        telegram.send_text(ADMIN, ADMIN, "/users")
+
     # --- when it is over -----------------------------------------------------------------------
 
     def answer(self) -> None:
@@ -204,12 +230,17 @@ class People:
     def film(self, duration_s: float | None = None) -> bytes:
         """A video that nobody else has."""
         if duration_s is None:
-            longest_s = 600.0 if self._world.plan.long_work else 60.0
-            duration_s = round(self._rng.uniform(2.0, longest_s), 1)
+            duration_s = round(self._rng.uniform(*self._choose_length()), 1)
         frames = round(duration_s * 24)
         return video(
             duration_s=frames / 24, frames=frames, bytes=self._rng.randrange(10**5, 10**7)
         )
+
+    def _choose_length(self) -> tuple[float, float]:
+        """Some are over before anybody has looked at how far they are."""
+        if self._rng.random() < _SHORT:
+            return 0.5, 2.0
+        return 2.0, 600.0 if self._world.plan.long_work else 60.0
 
     def _count(self, deed: str) -> None:
         self.counts[deed] += 1

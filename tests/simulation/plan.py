@@ -4,6 +4,9 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.simulation.faults import Theme
+from tests.simulation.themes import draw_themes, find_most_rate, find_settings, find_shape
+
 #: Budgets, caps and times under which most starts need somebody's yes, each for another reason.
 TIGHT: tuple[dict[str, Any], ...] = (
     {"max_price": 0.02},
@@ -47,13 +50,15 @@ class Plan:
     pace_s: float = 20.0
     """Between two deeds of people, on average."""
     long_work: bool = False
+    themes: tuple[Theme, ...] = ()
+    """Faults that come more often than by their rate while a state holds."""
 
     def calm(self) -> "Plan":
         """The same people, and nothing goes wrong."""
         return replace(
             self, rate=0.0, crashes=0.0, power_losses=False, disk_faults=False,
             clock_jumps=False, stalls=False, second_controller=False, old_backup=False,
-            ends_dead=False,
+            ends_dead=False, themes=(),
         )  # fmt: skip
 
 
@@ -75,10 +80,10 @@ def draw_plan(seed: int, rate: float | None = None) -> Plan:
     if chance(0.3):
         settings |= rng.choice(TIGHT)
     own_rate = rng.choice([0.02, 0.03, 0.05, 0.08, 0.15])
-    return Plan(
+    plan = Plan(
         seed=seed,
         rate=own_rate if rate is None else rate,
-        live_s=rng.choice([600.0, 900.0, 1500.0]),
+        live_s=rng.choice([300.0, 600.0, 1000.0]),
         settings=settings,
         videos=rng.choice([2, 4, 6]),
         with_samples=chance(0.35),
@@ -94,7 +99,16 @@ def draw_plan(seed: int, rate: float | None = None) -> Plan:
         old_backup=chance(0.05),
         ends_dead=chance(0.1),
         shuffles=chance(0.9),
-        pace_s=rng.choice([10.0, 20.0, 40.0]),
+        pace_s=rng.choice([8.0, 15.0, 30.0]),
         long_work=chance(0.2),
         edits_s=rng.choice([3.0, 30.0, 60.0, 60.0]),
     )
+    themes = draw_themes(rng)
+    shape: dict[str, Any] = {"themes": themes, **find_shape(themes)}
+    if rate is None:
+        shape["rate"] = min(own_rate, find_most_rate(themes))
+    settings |= find_settings(themes)
+    if chance(0.1):  # one machine, and a slow one
+        settings["provider"] = "local"
+        shape["long_work"] = False
+    return replace(plan, settings=settings, **shape)

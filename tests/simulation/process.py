@@ -14,6 +14,13 @@ class Died(BaseException):
     """The process is gone; not an error that anything may catch."""
 
 
+def is_death(error: BaseException | None) -> bool:
+    """Whether an error is that end alone, also of several tasks at once."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_death(each) for each in error.exceptions)
+    return isinstance(error, Died)
+
+
 class Process:
     """``at_point`` is asked at every named point, and may kill by :meth:`die`."""
 

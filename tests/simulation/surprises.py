@@ -10,7 +10,7 @@ from sqlite_utils.utils import sqlite3
 from controller.errors import NotStored
 from controller.probe import ProbeError
 from tests.simulation.loop import LIFE
-from tests.simulation.process import Died
+from tests.simulation.process import is_death
 
 #: A disk that fails is told by these, and whoever meets one may say so.
 _OF_THE_DISK = (sqlite3.OperationalError,)
@@ -48,7 +48,7 @@ class Surprises(logging.Handler):
         self.note(record.getMessage(), error)
 
     def note(self, text: str, error: BaseException | None) -> None:
-        if isinstance(error, (Died, *_FORESEEN)) or _is_of_the_disk(error, self._world):
+        if is_death(error) or isinstance(error, _FORESEEN) or _is_of_the_disk(error, self._world):
             return
         where = ""
         if error is not None:

@@ -2,12 +2,18 @@
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterator
 
+from bot.sandbox.chats import Message
 from bot.sandbox.updates import FIRST_ID
+from bot.texts import LANGUAGES, Texts
 from tests.simulation.faults import Fault
 from tests.simulation.people import ADMIN, ALONE, STORED, STRANGER, VERA
 
 _ENDS = ("done", "failed", "cancelled")
+#: What a reply says until it is known what came of a message.
+_LOOKING = tuple(Texts()[language]("looking") for language in LANGUAGES)
 #: What makes a message come twice: whoever sent it did not learn that it was sent.
 _LOST = (Fault.TELEGRAM_ANSWER_LOST, Fault.TELEGRAM_IN_FLIGHT)
 
@@ -36,8 +42,10 @@ class Verdict:
         self._check_ends()
         self._check_outputs()
         self._check_bystanders()
+        self._check_order()
         if not world.plan.ends_dead:
             self._check_updates()
+            self._check_requests()
             self._check_messages()
             self._check_webhook()
 
@@ -77,12 +85,60 @@ class Verdict:
                     self._note(4, f"job {job['id']} published what was made for another")
 
     def _check_updates(self) -> None:
-        """6: each update was written down."""
+        """6: each update was written down, and somebody has tried to handle it."""
         world = self._world
-        known = {row["id"] for row in world.rows("SELECT id FROM updates")}
+        tries = {row["id"]: row["tries"] for row in world.rows("SELECT id, tries FROM updates")}
         sent = set(range(FIRST_ID, world.telegram.api.updates._next_id))
-        if lost := sent - known:
+        if lost := sent - tries.keys():
             self._note(6, f"updates {sorted(lost)[:5]} were lost")
+        if untried := [each for each, count in tries.items() if not count]:
+            self._note(6, f"updates {untried[:5]} count as handled, and nobody has tried to")
+
+    def _check_requests(self) -> None:
+        """6 and 7: of what people sent one thing each was made, or they were told why not."""
+        made = self._count_made()
+        for place, count in made.items():
+            if count > 1:
+                self._note(7, f"{count} jobs were made of {place}")
+        # a call that was given up for lost may leave a second reply that says nothing more
+        told = {_place(each) for each in self._list_replies()}
+        for request in self._world.people.requests:
+            if request.deleted or request.raw.get("media_group_id"):
+                continue
+            if not made[_place(request)] and _place(request) not in told:
+                chat = request.raw["chat"]["id"]
+                self._note(6, f"of message {request.id} in chat {chat} came nothing")
+
+    def _count_made(self) -> Counter:
+        """How many jobs or batches there are of one message, or of one file of a batch."""
+        made: Counter = Counter()
+        for job in self._jobs:
+            is_first = job["predecessor"] is None and job["sample_of"] is None
+            if not is_first or not job["request_key"].startswith("tg:"):
+                continue
+            if job["request_key"].startswith(("tg:retry:", "tg:sample:")):
+                continue
+            asked = job["chat"], job["reply_to"]
+            made[asked if job["reply_to"] else (job["batch"], job["source_key"])] += 1
+        for batch in self._world.rows("SELECT chat, reply_to FROM batches"):
+            # the first message of an album has a job of its own
+            made[batch["chat"], batch["reply_to"]] = max(1, made[batch["chat"], batch["reply_to"]])
+        return made
+
+    def _list_replies(self) -> Iterator[Message]:
+        """Those that say what came of something; of what people deleted nobody knows."""
+        for chat in self._world.telegram.api.world.chats.values():
+            for message in chat.messages.values():
+                if not message.from_bot or "reply_to_message" not in message.raw:
+                    continue
+                if message.deleted or message.text not in _LOOKING:
+                    yield message
+
+    def _check_order(self) -> None:
+        """6: what a chat was told of a job came in the order in which it happened."""
+        world = self._world
+        for line in world.invariants.stages.find_disorder(world.watching.history):
+            self._note(6, line)
 
     def _check_messages(self) -> None:
         """6: each result reached its chat; how often more is what made it come again."""
@@ -161,3 +217,9 @@ class Verdict:
             for text in texts:
                 if any(secret in text for secret in self._secrets):
                     self._note(9, f"a secret is in {place}")
+
+
+def _place(message: Message) -> tuple[int, int]:
+    """The chat and number of a message, of a reply those of what it answers."""
+    meant = message.raw.get("reply_to_message", message.raw)
+    return message.raw["chat"]["id"], meant["message_id"]

@@ -35,12 +35,16 @@ class Watching:
         self.moves: Counter[tuple[str, str, str]] = Counter()
         self.states: defaultdict[str, dict[str, str]] = defaultdict(dict)
         """States by table and id."""
+        self.history: defaultdict[str, list[str]] = defaultdict(list)
+        """All states of a job, one after another."""
         self._tell = tell
 
     def note(self, change: Change) -> None:
         table, row, before, after, version_before, version_after = change
         self._tell(f"{table[:-1]} {row[-8:]} {before or '-'} → {after}")
         self.states[table][row] = after
+        if table == "jobs" and before != after:
+            self.history[row].append(after)
         if before is None:
             self.moves[table, "-", after] += 1
             if after not in BEGINNINGS[table]:

@@ -1,6 +1,7 @@
 """One run: a deployment, people and everything outside, in virtual time, all from one seed."""
 
 import asyncio
+import inspect
 import math
 import random
 import tempfile
@@ -47,11 +48,35 @@ from tests.simulation.watching import Watching
 _CALM_S = 900.0
 _LONGEST_CALM_S = 6 * 3600.0
 _CALM_STEP_S = 10.0
+
+
+class Signatures:
+    """The inspecting of handlers, which each life does anew and is the same each time."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, inspect.Signature] = {}
+
+    def __getattr__(self, name):
+        return getattr(inspect, name)
+
+    def signature(self, callback) -> inspect.Signature:
+        """That of functions by their code, of methods, and of objects that can be called."""
+        function = getattr(callback, "__func__", callback)
+        key = getattr(
+            function, "__code__", function if inspect.isclass(function) else type(function)
+        )
+        if key not in self._known:
+            self._known[key] = inspect.signature(callback)
+        return self._known[key]
+
+
 #: What the program does often or anew in each life, and no outcome depends on.
 _INSTEAD = (
     ("controller.memory._OTHERS_S", 5.0),
     ("controller.supervisor._LAG_S", 60.0),
     ("controller.records.from_json", lru_cache(4096)(from_json)),
+    ("controller.store.journal._find_loss", lambda journal: None),
+    ("aiogram.dispatcher.event.handler.inspect", Signatures()),
 )
 _DEAD_S, _DEAD_STEP_S = 600.0, 60.0
 #: Packing it takes longer than most lives.
@@ -81,7 +106,7 @@ class World:
     ) -> None:
         self.plan, self.loop, self.clock = plan, loop, clock
         self.rng = random.Random(f"world {plan.seed}")
-        self.faults = Faults(random.Random(f"faults {plan.seed}"), plan.rate)
+        self.faults = Faults(random.Random(f"faults {plan.seed}"), plan.rate, plan.themes)
         self.story: list[str] = []
         self._digest = 0
         self._tells = self.keeps_traces = tells

@@ -7,7 +7,11 @@ from tests.simulation.outside.instances import SimInstance
 from tests.simulation.outside.states import Lazily
 
 _MISHAPS = (Fault.HOST_OFFLINE, Fault.STOPPED, Fault.VANISHES, Fault.PRICE_RISES)
+#: Mishaps are looked for so often that they meet what lasts for seconds, and each is seldom.
+_BETWEEN_S, _MISHAP_WEIGHT = (10, 40), 1 / 3
 _LONGEST_OFFLINE_S = 900.0
+#: How long a host takes for all that comes before a container runs: most have the image already.
+_PACES = (0.2, 0.2, 0.3, 1.0)
 #: What the image of the work weighs on the wire.
 _IMAGE_GB = 3.9
 _OCI = (
@@ -23,7 +27,7 @@ async def host(vast, instance: SimInstance) -> None:
         instance.show("running", f"success, running {instance.body['image']}/args")
         vast.on_start(instance)
         while instance.runs:
-            await asyncio.sleep(vast.faults.after(60, 240))
+            await asyncio.sleep(vast.faults.after(*_BETWEEN_S))
             if instance.runs:
                 await _meet_mishap(vast, instance)
 
@@ -34,8 +38,10 @@ async def _start(vast, instance: SimInstance) -> bool:
     never = faults.hit(Fault.NEVER_STARTS, states)
     if never and faults.rng.random() < 0.3:
         return False  # nothing is ever told of it
+    fails = not never and faults.hit(Fault.HOST_FAILS, states, weight=0.5)
+    pace = faults.rng.choice(_PACES)
     await asyncio.sleep(faults.after(1, 8))
-    fails = not never and faults.hit(Fault.HOST_FAILS, states)
+    fails = fails or (not never and faults.hit(Fault.HOST_FAILS, states, weight=0.5))
     for place, (actual, words, length) in enumerate(
         (
             ("created", "", (1, 15)),
@@ -52,7 +58,7 @@ async def _start(vast, instance: SimInstance) -> bool:
         instance.show(actual, words)
         if never and place == 1:
             return False
-        await asyncio.sleep(faults.after(*length))
+        await asyncio.sleep(pace * faults.after(*length))
     return _is_wanted(instance)
 
 
@@ -70,7 +76,8 @@ def _fail(vast, instance: SimInstance) -> None:
 
 
 async def _meet_mishap(vast, instance: SimInstance) -> None:
-    match vast.faults.pick(_MISHAPS, Lazily(vast.states, instance.label)):
+    states = Lazily(vast.states, instance.label)
+    match vast.faults.pick(_MISHAPS, states, weight=_MISHAP_WEIGHT):
         case Fault.HOST_OFFLINE:
             instance.set_offline(True)
             await asyncio.sleep(vast.faults.after(20, _LONGEST_OFFLINE_S))

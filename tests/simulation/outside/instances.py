@@ -30,6 +30,8 @@ class SimInstance:
     shows_at: float
     clock: Callable[[], float]
     is_foreign: bool = False
+    is_local: bool = False
+    """A process of the program's own computer, and nothing that is rented."""
     actual: str | None = None
     intended: str = "running"
     cur: str = "running"
@@ -71,6 +73,11 @@ class SimInstance:
     def usd_per_hour(self) -> float:
         """All in, as a listing shows it."""
         return self.price + hourly_disk(self.offer, self.body["disk"])
+
+    @property
+    def offered_usd_per_hour(self) -> float:
+        """The same as it was offered: what came after that was not agreed to by anybody."""
+        return self.offer["dph_base"] + hourly_disk(self.offer, self.body["disk"])
 
     def show(self, actual: str | None, status_msg: str | None = None) -> None:
         self.accrue()

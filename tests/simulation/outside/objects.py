@@ -73,17 +73,18 @@ class SimObjects:
     # --- objects -------------------------------------------------------------------------------
 
     def store(self, key: str, data: bytes) -> Version:
-        """A new version; it may be a while until reads show it."""
+        """A new version; it may be a while until reads show it, and never before an older one."""
         now = self.clock()
         lags = self.faults.hit(Fault.STORAGE_LAGS, self.states_of(key))
+        versions = self.objects.setdefault(key, [])
+        seen_at = now + self.faults.after(1, 20) if lags else now
         version = Version(
             number=next(self._numbers),
             data=data,
             modified_at=now,
-            seen_at=now + self.faults.after(1, 20) if lags else now,
+            seen_at=max([seen_at, *(each.seen_at for each in versions)]),
             etag=etag_of(data),
         )
-        versions = self.objects.setdefault(key, [])
         versions.append(version)
         del versions[:-_KEPT_VERSIONS]
         return version

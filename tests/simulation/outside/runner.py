@@ -19,6 +19,7 @@ from remote_runner.protocol import (
     from_json,
     to_json,
 )
+from tests.simulation.faults import Fault
 from tests.simulation.outside.products import answer
 from tests.simulation.outside.rented import NotThere, TransferFailed
 from tests.simulation.outside.signs import BEAT_S, Signs
@@ -103,6 +104,7 @@ class SimRunner:
     async def _carry_out(self, attempt: SimAttempt) -> None:
         grant = attempt.grant
         self._signs.aim(grant.status_url, grant)
+        self._signs.speaks = not self._machine.faults.hit(Fault.RUNNER_QUIET, attempt.states)
         await self._signs.enter(Phase.STARTING)
         try:
             result = await attempt.do()
@@ -114,6 +116,7 @@ class SimRunner:
             reason = Reason.TRANSFER_FAILED
             result = answer(grant, Outcome.FAILED, reason=reason, detail="storage")
         await self._signs.enter(Phase.FINISHED)
+        self._signs.speaks = True
         attempt.work.outcome = result.outcome
         if await self._put_result(attempt, result) and result.outcome is Outcome.DONE:
             self._machine.instance.say(MARKER)

@@ -73,6 +73,8 @@ class SimTelegram:
         self.token = token
         self.states: Callable[[int | None], tuple[str, ...]] = unknown
         self.sends: list[Sent] = []
+        self.on_shown: Callable[[Message], None] = lambda _: None
+        """Called with a message of the bot as it appears, or as it is now that it was edited."""
         self.calls: Counter[str] = Counter()
         rules = Rules(privacy=False)
         bot = User(
@@ -81,7 +83,7 @@ class SimTelegram:
         )  # fmt: skip
         folder = folder or Path(tempfile.mkdtemp(dir=_own_folder()))
         self.api = Api(
-            world=_World(bot, clock, self._note), updates=UpdateQueue(),
+            world=_World(bot, clock, self._note, self._show), updates=UpdateQueue(),
             files=FileStore(folder, token, rules), rules=rules, started_at=clock(),
         )  # fmt: skip
         self.people = People(self.api)
@@ -235,6 +237,9 @@ class SimTelegram:
         path.write_bytes(data)
         return Upload(path=path, size=len(data), file_name=name)
 
+    def _show(self, message: Message) -> None:
+        self.on_shown(message)
+
     def _note(self, message: Message) -> None:
         raw = message.raw
         media = next((each for each in _MEDIA if each in raw), "")
@@ -262,16 +267,23 @@ class _World(World):
     """Keeps no record of everything: a day is long."""
 
     def __init__(
-        self, bot: User, clock: Callable[[], float], note: Callable[[Message], None]
+        self,
+        bot: User,
+        clock: Callable[[], float],
+        note: Callable[[Message], None],
+        show: Callable[[Message], None],
     ) -> None:
         super().__init__(bot, clock)
-        self._note = note
+        self._note, self._show = note, show
         self.transcript = [{}]
 
     def record(self, kind, chat_id, by, message=None, **more) -> None:
         self.transcript[-1].clear()
-        if kind == "send" and message is not None and message.from_bot:
+        if message is None or not message.from_bot or kind not in ("send", "edit"):
+            return
+        if kind == "send":
             self._note(message)
+        self._show(message)
 
 
 def _answer(error: ApiError) -> tuple[int, str]:

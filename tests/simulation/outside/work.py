@@ -46,6 +46,8 @@ _AT_END = (
     Fault.RESULT_WRONG, Fault.RESULT_LATE, Fault.RESULT_TWICE, Fault.UPLOAD_TRUNCATED,
     Fault.PART_MISSING, Fault.RUNNER_CRASHES, Fault.RUNNER_BABBLES,
 )  # fmt: skip
+#: A run has few ends, and many faults share them.
+_END_WEIGHT = 3.0
 _FAILURES = (
     Reason.ENCODER_FAILED, Reason.CORRUPT, Reason.OUT_OF_MEMORY, Reason.GATE_FAILED,
     Reason.INTERNAL, Reason.MODEL_UNAVAILABLE, Reason.DISK_FULL,
@@ -80,7 +82,7 @@ class SimAttempt:
         self.work = machine.machines.begin(grant, machine.instance)
         self._machine, self._signs, self._shelf = machine, signs, shelf
         self._network, self._faults = machine.network, machine.faults
-        self._states = machine.machines.objects.states_of(f"jobs/{grant.job}/{grant.attempt}/")
+        self.states = machine.machines.objects.states_of(f"jobs/{grant.job}/{grant.attempt}/")
         self._slow = 1.0
         self._processing_s = 0.0
         self._resumed_frames = 0
@@ -108,7 +110,7 @@ class SimAttempt:
         self.check()
         await self._signs.enter(Phase.UPLOADING)
         output = make_output(self.grant, facts, self._machine.instance.id)
-        fault = self._faults.pick(_AT_END, self._states)
+        fault = self._faults.pick(_AT_END, self.states, weight=_END_WEIGHT)
         if fault is Fault.RESULT_WRONG and self._faults.rng.random() < 0.5:
             output = output.replace(b'"width": ', b'"width": 1')
         self.work.outputs.append(hashlib.sha256(output).hexdigest())
@@ -240,7 +242,7 @@ class SimAttempt:
     # --- what goes wrong -----------------------------------------------------------------------
 
     async def _meet_trouble(self) -> None:
-        match self._faults.pick(_MEANWHILE, self._states):
+        match self._faults.pick(_MEANWHILE, self.states):
             case Fault.RUNNER_CRASHES:
                 raise Ended(1)
             case Fault.RUNNER_OUT_OF_MEMORY:
