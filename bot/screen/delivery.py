@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 #: After so many uploads that broke, the link goes out instead.
 _UPLOADS = 3
+#: So long a bucket may not show what was written: a result is not gone before that.
+_SETTLES_S = 120.0
 #: Telegram's words where a chat takes texts and no files.
 _MEDIA_FORBIDDEN = ("not enough rights to send", "chat_send_")
 
@@ -109,6 +111,8 @@ class Delivery:
             async with self._controller.result_file(job) as path:
                 return await self._send_file(bot, job, card, path)
         except NotStored:
+            if self._controller.clock() - (job.ended_at or 0.0) < _SETTLES_S:
+                raise
             log.error("the result of job %s is gone from storage", job.id)
             return await self._send(bot, job, card, draw_gone(job, self._texts[job.language]))
         except (TelegramEntityTooLarge, TelegramBadRequest) as error:

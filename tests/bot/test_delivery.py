@@ -1,3 +1,4 @@
+import asyncio
 import dataclasses
 
 import pytest
@@ -209,9 +210,24 @@ async def test_a_result_that_is_gone_is_said(stage):
     job = await running(stage)
     await finish(stage, job)
     (stage.house.settings.storage_dir / stage.house.job(job).output_key).unlink()
+    stage.house.clock.advance(300)
     async with stage.showing():
         await stage.until(is_finished(stage, job))
     assert "в хранилище уже нет" in stage.session.sent[-1].text
+
+
+async def test_a_result_that_does_not_show_yet_is_waited_for(stage):
+    job = await running(stage)
+    await finish(stage, job)
+    path = stage.house.settings.storage_dir / stage.house.job(job).output_key
+    hidden = path.rename(path.with_suffix(".hidden"))
+    async with stage.showing():
+        await asyncio.sleep(0.1)
+        hidden.rename(path)
+        await stage.until(is_finished(stage, job))
+    assert len(stage.session.named("sendVideo")) == 1
+    texts = [each.text for each in stage.session.named("sendMessage")]
+    assert not any("в хранилище уже нет" in text for text in texts)
 
 
 async def test_a_chat_closed_at_the_end_ends_the_card(stage):
