@@ -3,6 +3,10 @@ import subprocess
 
 import pytest
 
+# before PyTorch is loaded, here or in a child: tests run beside each other, and threads that wait
+# by spinning would make them take many times as long
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 pytest_plugins = ["tests.secrecy"]
 
 

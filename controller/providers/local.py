@@ -31,8 +31,8 @@ LABEL_VARIABLE = "NOXFVR_LABEL"
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV", "PYTHONPATH",
     "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS",
-    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NOXFVR_MODELS_DIR", "NOXFVR_CACHE_DIR",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
+    "OMP_WAIT_POLICY", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NOXFVR_MODELS_DIR",
+    "NOXFVR_CACHE_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
 )  # fmt: skip
 
 
@@ -112,7 +112,9 @@ class LocalProvider:
         self._logs_dir.mkdir(parents=True, exist_ok=True)
         work_dir = self._work_dir / launch.machine
         work_dir.mkdir(parents=True, exist_ok=True)
-        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        # PyTorch's threads spin while they wait, which takes from whatever else this computer does
+        env = {"OMP_WAIT_POLICY": "passive"}
+        env |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         env |= dict(launch.env)
         env |= {
             LABEL_VARIABLE: launch.label,

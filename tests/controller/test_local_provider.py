@@ -78,6 +78,7 @@ async def test_a_runner_lives_in_a_group_of_its_own_and_sees_no_secret(
     environment = process.environ()
     assert LABEL_VARIABLE in environment
     assert SECRET not in str(environment)
+    assert environment["OMP_WAIT_POLICY"] == "passive"
 
 
 async def test_a_runner_that_was_killed_is_absent_at_once(provider, tmp_path):

@@ -126,7 +126,7 @@ async def test_a_running_card_shows_how_far_it_is_and_tells_of_a_machine_that_di
 
 
 async def test_a_running_job_is_cancelled_and_tried_again(tmp_path):
-    clip = make_tiny(tmp_path / "film.mp4", seconds=20)
+    clip = make_tiny(tmp_path / "film.mp4", seconds=45)
     async with talking(tmp_path / "home") as talk:
         chat = await talk.enter(ANN, "Ann")
         sent = await chat.send_video(clip, as_document=True)
