@@ -85,10 +85,11 @@ def run_many(
 
 
 def _spare_garbage() -> None:
-    """What was loaded before is not looked through for garbage, and a run behind its end."""
+    """What is kept from one run to the next is not looked through for garbage again, and a run
+    only behind its end."""
+    gc.disable()
     gc.collect()
     gc.freeze()
-    gc.disable()
 
 
 def _read_range(text: str) -> range:
@@ -103,7 +104,7 @@ def _run(task: tuple[int, float | None]) -> Outcome | tuple[int, str]:
     except Exception as error:  # a run that fails is a finding like any other
         return seed, f"the run itself failed: {error!r}"
     finally:
-        gc.collect()
+        _spare_garbage()
 
 
 class Total:
