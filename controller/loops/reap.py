@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _KNOWN_S = 120.0
 """How old a listing may be to rent by it, beside three of its intervals."""
+_SOON_S = 60.0
+"""After a create call the first look comes sooner than that and an interval."""
 _LAST_LOOK_S = 600.0
 _DESTROY_S = 120.0
 _PROOF = 2
@@ -129,10 +131,12 @@ class Reap:
             await self._lose(machine, Reason.RENT_FAILED, "the create call left no machine")
 
     def _may_have_lived(self, machine: Machine) -> bool:
-        """Whether it may have come and gone while nobody looked, or by rows that are lost."""
+        """Whether it may have come and gone while nobody looked, or nothing could be written down,
+        or by rows that are lost."""
         restored = last_restoration(self._context.store)
         is_lost = restored is not None and machine.created_at <= restored.as_of
-        return is_lost or (machine.absent_since or 0.0) >= machine.expires_at
+        unseen_s = (machine.absent_since or 0.0) - machine.created_at
+        return is_lost or unseen_s > _SOON_S + self._context.settings.poll_s
 
     async def _check_alive(self, machine: Machine) -> None:
         now = self._context.clock()

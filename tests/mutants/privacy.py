@@ -151,8 +151,8 @@ PRIVACY = (
         path="controller/providers/local.py",
         swaps=(
             (
-                "env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}",
-                "env = dict(os.environ)",
+                "env |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}",
+                "env |= os.environ",
             ),
         ),
         tests=(

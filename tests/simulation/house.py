@@ -42,6 +42,7 @@ class Clock:
 @contextmanager
 def seeded_chance(seed: int, now: Callable[[], float]) -> Iterator[None]:
     """Ids and everything else that programs draw by chance, from the seed."""
+    _template()  # the first run in a process would draw for it
     rng = random.Random(f"chance {seed}")
     random.seed(f"global {seed}")
     generator = ulid.ULIDGenerator(
