@@ -35,8 +35,16 @@ _LASTS_BY: dict[str, dict[str, Any]] = {
 #: Another fault that a state comes from, or lasts by.
 _COMES_FROM: dict[str, Theme] = {
     "unknown": (Fault.CREATE_SERVER_ERROR, "renting"),
-    "retiring": (Fault.DESTROY_LIES, "retiring"),
+    "retiring": (Fault.DESTROY_SERVER_ERROR, "retiring"),
 }
+#: What has to meet a machine in the seconds between its end being wanted and its end.
+_SELDOM = tuple(
+    (fault, "retiring")
+    for fault in (
+        Fault.LOGS_FAIL, Fault.HOST_OFFLINE, Fault.STOPPED, Fault.VANISHES, Fault.PRICE_RISES,
+    )
+)  # fmt: skip
+_SELDOM_RATE = 0.15
 
 
 #: States, and the beginnings of faults, that come only where not too much has failed before.
@@ -48,6 +56,8 @@ _MOST_RATE = 0.03
 def draw_themes(rng: random.Random) -> tuple[Theme, ...]:
     """Some pairs, and what they need."""
     drawn = rng.sample(_PAIRS, _MOST)
+    if rng.random() < _SELDOM_RATE:
+        drawn.append(rng.choice(_SELDOM))
     needed = [_COMES_FROM[state] for _, state in drawn if state in _COMES_FROM]
     return tuple(dict.fromkeys([*drawn, *needed]))
 

@@ -9,6 +9,7 @@ from tests.simulation.outside.states import Lazily
 _MISHAPS = (Fault.HOST_OFFLINE, Fault.STOPPED, Fault.VANISHES, Fault.PRICE_RISES)
 #: Mishaps are looked for so often that they meet what lasts for seconds, and each is seldom.
 _BETWEEN_S, _MISHAP_WEIGHT = (10, 40), 1 / 3
+_SOON_S = (1, 8)
 _LONGEST_OFFLINE_S = 900.0
 #: How long a host takes for all that comes before a container runs: most have the image already.
 _PACES = (0.2, 0.2, 0.3, 1.0)
@@ -30,6 +31,13 @@ async def host(vast, instance: SimInstance) -> None:
             await asyncio.sleep(vast.faults.after(*_BETWEEN_S))
             if instance.runs:
                 await _meet_mishap(vast, instance)
+
+
+async def outlive(vast, instance: SimInstance) -> None:
+    """An end was asked for in vain: what else may happen to it does so while it lasts."""
+    await asyncio.sleep(vast.faults.after(*_SOON_S))
+    if instance.runs:
+        await _meet_mishap(vast, instance)
 
 
 async def _start(vast, instance: SimInstance) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.simulation.faults import Fault
 from tests.simulation.outside.account import SimAccount
-from tests.simulation.outside.hosting import host
+from tests.simulation.outside.hosting import host, outlive
 from tests.simulation.outside.instances import SimInstance
 from tests.simulation.outside.replies import Reply, refuse, show_page, tell
 from tests.simulation.outside.states import Lazily
@@ -221,7 +221,7 @@ class SimVast(SimAccount):
             raise BadRequest("Request body must be a JSON object of type application/json")
         instance = self.instances.get(request.id)
         label = instance.label if instance else None
-        fault = self.faults.pick(_DESTROYS, Lazily(self.states, label))
+        fault = self._pick_destroy(label, [instance] if instance else [])
         if refused := self._refuse_destroy(fault):
             return refused
         if instance is None or not instance.exists:
@@ -237,13 +237,19 @@ class SimVast(SimAccount):
         there = [self.instances[each] for each in numbers if each in self.instances]
         there = [each for each in there if each.exists]
         label = there[0].label if there else None
-        fault = self.faults.pick(_DESTROYS, Lazily(self.states, label))
+        fault = self._pick_destroy(label, there[:1])
         if refused := self._refuse_destroy(fault):
             return refused
         self._destroy_all(there[1:] if fault is Fault.DESTROY_LIES else there)
         if len(there) < len(set(numbers)) and self.requests["destroy_many"] % 2:
             return refuse(404, "no_such_instance", "Some instances were not found")
         return tell({"success": True})
+
+    def _pick_destroy(self, label: str | None, there: list[SimInstance]) -> Fault | None:
+        fault = self.faults.pick(_DESTROYS, Lazily(self.states, label))
+        if fault is not None and there:
+            self.spawn(outlive(self, there[0]))
+        return fault
 
     def _refuse_destroy(self, fault: Fault | None) -> Reply | None:
         if fault is Fault.DESTROY_LIMITED:
