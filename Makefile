@@ -37,10 +37,10 @@ help:
 demo: $(READY)
 	@$(BIN)/noxfvr demo
 
+# many tests wait for programs that run in real time: a third worker fills in
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu and not reference" tests
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not gpu and not reference" tests
 
-# many of these wait for programs that run in real time: a third worker fills in
 test-all: $(READY)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "$(if $(AFTER_TEST),(slow or gpu) and not reference,not reference)" tests
 	@$(MAKE) --no-print-directory eval

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -22,6 +23,8 @@ from controller.home import bind, read_note
 from controller.store import Store, journal, new_deployment, snapshots
 from controller.store.database import BACKUPS
 from controller.store.snapshots import Backup, Contents, back_up, find_backups, read_contents
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     "BACKUPS",
@@ -87,14 +90,17 @@ class Notes(Protocol):
 
 
 def last_restoration(store: Notes) -> Restoration | None:
-    """None where the database was never restored, or for a reason that this release knows not."""
+    """None where the database was never restored, or the note of it cannot be read, as one of
+    another release: nothing stops for that."""
     noted = store.recall(_NOTE)
     if noted is None:
         return None
-    values = read_note(noted, Restoration)
-    if values["why"] not in set(Why):
+    try:
+        values = read_note(noted, Restoration)
+        return Restoration(**values | {"why": Why(values["why"])})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("The note of the last restoration cannot be read: %r", error)
         return None
-    return Restoration(**values | {"why": Why(values["why"])})
 
 
 def note_restoration(store: Store, restoration: Restoration) -> None:

@@ -390,3 +390,4 @@ def m013_alarms(db: Database) -> None:
 def m014_rung_count(db: Database) -> None:
     """How many there were of what is wrong when people were rung for it; NULL: not known."""
     db.execute("ALTER TABLE alarms ADD COLUMN rung_count INTEGER")
+    db.execute("UPDATE alarms SET rung_count = json_extract(figures, '$.count')")

@@ -48,12 +48,19 @@ class Context:
 
 @logged
 def end_attempt(
-    context: Context, attempt: Attempt, to: AttemptState, reason: AnyReason, detail: str
+    context: Context,
+    attempt: Attempt,
+    to: AttemptState,
+    reason: AnyReason,
+    detail: str,
+    *,
+    is_free: bool = False,
 ) -> None:
     """Close an attempt that brought no result, and decide what becomes of its job.
 
     The job is retried, given up or, where that was asked for, cancelled. One transaction: nothing
-    happens where somebody else has closed the attempt meanwhile.
+    happens where somebody else has closed the attempt meanwhile. ``is_free`` says that
+    there never was a machine to pay for.
     """
     store, now = context.store, context.clock()
     detail = tidy(detail)
@@ -67,8 +74,8 @@ def end_attempt(
             if policy.is_hosts_fault(reason):
                 store.bans.strike(machine.host, str(reason))
             spent_usd = job.cost_usd
-            if reason is Reason.RENT_FAILED:
-                store.machines.write_off(machine.id)  # there was nothing to pay for
+            if is_free:
+                store.machines.write_off(machine.id)
             else:
                 spent_usd += cost_usd(machine, closed, now)
             job = store.jobs.change(job, cost_usd=spent_usd) or job
@@ -84,8 +91,10 @@ def free_machine(context: Context, machine: Machine) -> None:
 
 
 def cost_usd(machine: Machine, attempt: Attempt, now: float) -> float:
-    """What an attempt cost: its machine from the assignment until now, and its traffic."""
-    return machine.usd_per_hour * (now - attempt.assigned_at) / 3600 + attempt.traffic_usd
+    """What an attempt cost: its machine from the assignment until now, and its traffic. Whatever
+    is noticed late, at its deadline it has ended by itself."""
+    until = max(attempt.assigned_at, min(now, machine.expires_at))
+    return machine.usd_per_hour * (until - attempt.assigned_at) / 3600 + attempt.traffic_usd
 
 
 def _settle_job(

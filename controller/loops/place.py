@@ -210,7 +210,10 @@ class Place:
             self._refusals += 1
         store = self._context.store
         store.machines.request_retire(machine.id, Reason.RENT_FAILED)
-        end_attempt(self._context, attempt, AttemptState.FAILED, Reason.RENT_FAILED, str(error))
+        end_attempt(
+            self._context, attempt, AttemptState.FAILED, Reason.RENT_FAILED, str(error),
+            is_free=True,
+        )  # fmt: skip
 
     async def _give_orders(self, machine: Machine, job: Job, attempt: Attempt) -> None:
         context = self._context

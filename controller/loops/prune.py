@@ -76,12 +76,19 @@ class Prune:
 
     async def _remove_strays(self) -> int:
         """Results whose publication a crash or a cancel cut short."""
-        strays = self._context.store.jobs.stray_outputs()
-        for job_id, key, ended_at in strays:
-            await self._context.storage.delete(key)
+        count = 0
+        for job_id, key, ended_at in self._context.store.jobs.stray_outputs():
+            try:
+                await self._context.storage.delete(key)
+            except ControllerError as error:
+                log.warning(
+                    "The result of job %s, which nobody waits for, stays: %s", job_id, error
+                )
+                continue
             if self._context.clock() - ended_at > _LATE_COPY_S:
                 self._context.store.jobs.drop_claim(job_id)
-        return len(strays)
+                count += 1
+        return count
 
     async def _remove_jobs(self) -> int:
         now = self._context.clock()

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 _KNOWN_S = 120.0
 """How old a listing may be to rent by it, beside three of its intervals."""
-_SOON_S = 60.0
-"""After a create call the first look comes sooner than that and an interval."""
+_SOON_S = 180.0
+"""A row, a create call that nobody answers and the first look behind it take less than that."""
 _LAST_LOOK_S = 600.0
 _DESTROY_S = 120.0
 _PROOF = 2
@@ -47,6 +47,8 @@ class Reap:
         self._renting = renting
         self._deployment = context.store.deployment
         self._known_at = float("-inf")
+        self._unwritten: set[str] = set()
+        """Machines of which something was seen that could not be written down."""
 
     @property
     def knows(self) -> bool:
@@ -70,6 +72,7 @@ class Reap:
             by_label[instance.label].append(instance)
         strangers = self._find_strangers(by_label)
         machines = context.store.machines.select()
+        self._unwritten &= {machine.id for machine in machines}
         mended = await asyncio.gather(
             *(self._mend_safely(machine, by_label.get(machine.label, [])) for machine in machines)
         )
@@ -89,6 +92,7 @@ class Reap:
                 return self._retire(machine.id)
         except DatabaseFull as error:
             log.warning("Machine %s: %s", machine.id, error)
+            self._unwritten.add(machine.id)
             return self._doom_unwritten(machine.id)
 
     async def _mend(self, machine: Machine, instances: list[Instance]) -> Machine | None:
@@ -126,9 +130,10 @@ class Reap:
         elif self._is_absent(machine) and self._may_have_lived(machine):
             # it is paid for until the opposite is known
             detail = "whether the create call left a machine was not seen in its time"
-            await self._lose(machine, Reason.MACHINE_GONE, detail)
+            await self._lose(machine, Reason.RENT_FAILED, detail)
         elif self._is_absent(machine):
-            await self._lose(machine, Reason.RENT_FAILED, "the create call left no machine")
+            detail = "the create call left no machine"
+            await self._lose(machine, Reason.RENT_FAILED, detail, is_free=True)
 
     def _may_have_lived(self, machine: Machine) -> bool:
         """Whether it may have come and gone while nobody looked, or nothing could be written down,
@@ -136,7 +141,8 @@ class Reap:
         restored = last_restoration(self._context.store)
         is_lost = restored is not None and machine.created_at <= restored.as_of
         unseen_s = (machine.absent_since or 0.0) - machine.created_at
-        return is_lost or unseen_s > _SOON_S + self._context.settings.poll_s
+        is_late = unseen_s > _SOON_S + self._context.settings.poll_s
+        return is_lost or is_late or machine.id in self._unwritten
 
     async def _check_alive(self, machine: Machine) -> None:
         now = self._context.clock()
@@ -174,7 +180,9 @@ class Reap:
         return machine.absences >= _PROOF and settled
 
     @logged
-    async def _lose(self, machine: Machine, reason: Reason, detail: str) -> None:
+    async def _lose(
+        self, machine: Machine, reason: Reason, detail: str, *, is_free: bool = False
+    ) -> None:
         """Give a machine up, and its attempt with it unless that has left a result to look at."""
         store = self._context.store
         store.machines.request_retire(machine.id, reason)
@@ -189,7 +197,9 @@ class Reap:
         with store.transaction():
             attempt = store.attempts.open_on(machine.id)
             if attempt:
-                end_attempt(self._context, attempt, AttemptState.LOST, reason, detail)
+                end_attempt(
+                    self._context, attempt, AttemptState.LOST, reason, detail, is_free=is_free
+                )
 
     async def _has_result(self, attempt: Attempt) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Files that a restoration set aside beside the database, and which of them have stayed enough."""
+"""Files that a restoration set aside beside the database, and which were kept long enough."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from controller.store import snapshots
 AT_MOST = 3
 """So many are kept, the newest ones: a disk that damages what it holds would be filled by them."""
 KEEP_S = 30 * 86400.0
+"""For so long, but for the newest."""
+_FIRST_S = 86400.0
+"""Whatever their number: the first of an evening of restorations may be the one that is missed."""
 
 
 def find_surplus(database: Path, now: float) -> list[Path]:
@@ -32,6 +35,6 @@ def find_surplus(database: Path, now: float) -> list[Path]:
     return [
         path
         for place, base in enumerate(newest)
-        if place >= AT_MOST or now - kept[base] > KEEP_S
+        if place and abs(now - kept[base]) > (_FIRST_S if place >= AT_MOST else KEEP_S)
         for path in files[base]
     ]

@@ -93,19 +93,21 @@ def test_a_copy_made_under_writes_is_of_one_moment(store, database, folder, cloc
                 other.preferences.set(1, "two", str(number))
         other.close()
 
+    def copy():
+        with connect(back_up(database, folder, why="schedule", clock=clock)) as db:
+            rows = dict(db.execute("SELECT name, value FROM preferences WHERE user = 1"))
+        assert rows.get("one") == rows.get("two")
+        return int(rows.get("one", 0))
+
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        copies = [back_up(database, folder, why="schedule", clock=clock) for _ in range(5)]
+        seen = [copy() for _ in range(5)]
+        while seen[-1] == seen[0] and len(seen) < 50:  # the writer may get few turns
+            seen.append(copy())
     finally:
         ends.set()
         writer.join()
-    seen = []
-    for path in copies:
-        with connect(path) as db:
-            rows = dict(db.execute("SELECT name, value FROM preferences WHERE user = 1"))
-        assert rows.get("one") == rows.get("two")
-        seen.append(int(rows.get("one", 0)))
     assert seen == sorted(seen)
     assert seen[-1] > seen[0]  # it was not the copies that waited for the writer to end
 
@@ -329,7 +331,7 @@ def find_asides(house):
 
 async def test_the_newest_three_that_were_set_aside_stay_for_thirty_days(scheduled, caplog):
     caplog.set_level("INFO")
-    set_aside(scheduled, "damaged", 4 * HOUR, ("", "-wal", "-shm"))
+    set_aside(scheduled, "damaged", 25 * HOUR, ("", "-wal", "-shm"))
     kept = set_aside(scheduled, "damaged", 3 * HOUR, ("", "-wal"))  # one, with its journal
     kept += set_aside(scheduled, "replaced", 2 * HOUR)
     kept += set_aside(scheduled, "damaged", HOUR, ("-wal",))
@@ -343,7 +345,7 @@ async def test_the_newest_three_that_were_set_aside_stay_for_thirty_days(schedul
     assert find_asides(scheduled) == sorted([*kept[-1:], mine.name])
     scheduled.clock.advance(2 * HOUR)
     await scheduled.backup.tick()
-    assert find_asides(scheduled) == [mine.name]
+    assert find_asides(scheduled) == sorted([*kept[-1:], mine.name])  # the newest one stays
 
 
 async def test_what_was_set_aside_in_a_time_to_come_is_no_newer(scheduled):
@@ -354,6 +356,7 @@ async def test_what_was_set_aside_in_a_time_to_come_is_no_newer(scheduled):
 
 
 async def test_what_cannot_be_removed_keeps_no_copy_from_being_made(scheduled, caplog):
+    set_aside(scheduled, "replaced", HOUR)
     (name,) = set_aside(scheduled, "damaged", 31 * DAY)
     path = scheduled.settings.data_dir / name
     path.unlink()

@@ -76,8 +76,9 @@ async def test_a_machine_that_may_have_lived_while_nobody_looked_is_paid_for(hou
     await house.tick()
     await house.tick()
     (first,) = house.store.attempts.of_job(job.id)
-    assert (first.state, first.reason) == (AttemptState.LOST, Reason.MACHINE_GONE)
+    assert (first.state, first.reason) == (AttemptState.LOST, Reason.RENT_FAILED)
     assert house.store.machines.get(machine.id).reserved_usd == machine.reserved_usd
+    assert 0 <= house.job(job).cost_usd <= machine.reserved_usd
 
 
 async def test_a_machine_that_may_have_lived_by_rows_that_are_lost_is_paid_for(house):
@@ -94,7 +95,7 @@ async def test_a_machine_that_may_have_lived_by_rows_that_are_lost_is_paid_for(h
     await house.tick()
     await house.tick()
     (first,) = house.store.attempts.of_job(job.id)
-    assert (first.state, first.reason) == (AttemptState.LOST, Reason.MACHINE_GONE)
+    assert (first.state, first.reason) == (AttemptState.LOST, Reason.RENT_FAILED)
     assert house.store.machines.get(machine.id).reserved_usd == machine.reserved_usd
 
 

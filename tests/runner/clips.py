@@ -69,6 +69,8 @@ def make_clip(
         video = out.add_stream(codec, rate=rate, time_base=base, options=options or {"crf": "10"})
         video.width, video.height, video.pix_fmt = width, height, pix_fmt
         context = video.codec_context
+        if codec.startswith("libvpx"):
+            context.thread_count = 1  # its threads spin as they wait
         for name, value in (tags or {}).items():
             setattr(context, name, value)
         if sar:
