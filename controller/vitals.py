@@ -1,8 +1,8 @@
 """What the parts of this process tell of themselves: when each last worked, what it counts, how
 long it took, and the last figure of something that is measured.
 
-Any part may be given one, and nothing here is kept over a restart. By it is decided what people are
-warned of, and how long an update may wait while Telegram is away.
+Any part may be given one, and nothing here is kept over a restart. By it is decided what people
+are warned of, and how long an update may wait while Telegram is away.
 """
 
 from __future__ import annotations
