@@ -42,7 +42,7 @@ test: $(READY)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not gpu and not reference" tests
 
 test-all: $(READY)
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "$(if $(AFTER_TEST),(slow or gpu) and not reference,not reference)" tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(if $(AFTER_TEST),(slow or gpu) and not reference,not reference)" tests
 	@$(MAKE) --no-print-directory eval
 # a machine that others use as well is too noisy for the limit of record, which make bench has
 	@$(BIN)/python -m tests.benchmarks.frame_cost --limit 2
