@@ -44,7 +44,7 @@ def acquire(lock: FileLock) -> bool:
     return True
 
 
-class Name:
+class DeploymentName:
     """The deployment's name as everything in this process was made with it."""
 
     def __init__(
@@ -67,7 +67,11 @@ class Name:
 
 
 async def keep_loops(
-    lock: FileLock, context: Context, name: Name, supervisor: Supervisor, controller: Controller
+    lock: FileLock,
+    context: Context,
+    name: DeploymentName,
+    supervisor: Supervisor,
+    controller: Controller,
 ) -> None:
     """Run the loops as soon as this process may, unless it works on a database of before: it
     would take machines that were rented since for nobody's."""

@@ -16,7 +16,7 @@ from controller.recovery import recover
 from controller.service import Controller
 from controller.settings import Settings
 from controller.store import Store
-from controller.takeover import Name, acquire, find_lock, keep_loops
+from controller.takeover import DeploymentName, acquire, find_lock, keep_loops
 
 __all__ = ["Outside", "open_controller"]
 
@@ -54,7 +54,7 @@ async def open_controller(
     outside = outside or Outside()
     with contextlib.ExitStack() as unless_open:
         unless_open.callback(lock.release)
-        name = Name(settings, clock, settles=owns, keeps=keep_deployment)
+        name = DeploymentName(settings, clock, settles=owns, keeps=keep_deployment)
         if owns:
             recover(settings.database, clock=clock)
         context = build_context(settings, clock=clock, outside=outside, settle=name.settle)
