@@ -255,10 +255,16 @@ class Notifier:
         if self._group is None or self._bot is None or subject in self._delivering:
             return
         self._delivering.add(subject)
-        task = self._group.create_task(
-            self._chats[chat_id].deliver(self._bot, subject), name=f"delivery {subject}"
+        self._group.create_task(
+            self._tell(self._bot, chat_id, subject), name=f"delivery {subject}"
         )
-        task.add_done_callback(lambda _: self._delivering.discard(subject))
+
+    async def _tell(self, bot: Bot, chat_id: int, subject: str) -> None:
+        try:
+            await self._chats[chat_id].deliver(bot, subject)
+        finally:
+            # in the same step: whoever hears of the end may already want it told once more
+            self._delivering.discard(subject)
 
     def _find_lowest(self, seen: int) -> int:
         """Up to where every chat has been shown everything."""
