@@ -279,10 +279,8 @@ class Intake:
                 raise StorageFull("the disk is full") from error
             raise
         finally:
+            # the folder stays: others may be about to write there
             path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # others may be using them
-                folder.rmdir()
-                self._settings.work_dir.rmdir()
 
 
 def _suffix(key: str) -> str:

@@ -1,3 +1,4 @@
+import asyncio
 import dataclasses
 
 import pytest
@@ -94,7 +95,25 @@ async def test_a_bad_video_leaves_nothing_behind(house):
     assert [p.name for p in house.settings.data_dir.rglob("*") if p.is_file()] != []
     left = [p for p in house.settings.storage_dir.rglob("*") if p.is_file()]
     assert left == []
-    assert not house.settings.work_dir.exists()
+    assert [p for p in house.settings.work_dir.rglob("*") if p.is_file()] == []
+
+
+async def test_an_upload_that_ends_takes_nothing_from_one_that_begins(house):
+    other_is_done = asyncio.Event()
+
+    async def write_late(path):
+        await other_is_done.wait()
+        await write_video(path)
+
+    late = asyncio.create_task(
+        house.controller.accept_upload(
+            Request(key="late", owner=7), name="late.mp4", size=5, fetch=write_late
+        )
+    )
+    await asyncio.sleep(0)
+    await house.draft()
+    other_is_done.set()
+    assert (await late).source_name == "late.mp4"
 
 
 async def test_a_file_over_the_limit_is_refused_before_it_is_fetched(house):
