@@ -131,11 +131,11 @@ def _tell_facts(options: argparse.Namespace, source: Path | RemoteFile) -> int:
     if isinstance(source, Path):
         far_bytes = 0
         cpu_s = min(CPU_S, _SMALL_CPU_S + source.stat().st_size / _CPU_BYTES_S)
-        confine([source], network=False)
+        guards = confine([source], network=False)
     else:
         far_bytes = source.size
         cpu_s = CPU_S + far_bytes / _REMOTE_CPU_BYTES_S
-        confine([], network=True)
+        guards = confine([], network=True)
     restrain(
         cpu_s=cpu_s,
         wall_s=WALL_S + far_bytes / _REMOTE_BYTES_S,
@@ -149,7 +149,7 @@ def _tell_facts(options: argparse.Namespace, source: Path | RemoteFile) -> int:
         why = f"its description makes no sense ({type(error).__name__})"
         raise InputError(Reason.CORRUPT, why) from None
     if options.json:
-        print(json.dumps({"facts": dataclasses.asdict(facts)}))
+        print(json.dumps({"facts": dataclasses.asdict(facts), "guards": sorted(guards)}))
     else:
         _list_facts(facts)
     return EXIT_DONE

@@ -31,16 +31,21 @@ def restrain(
 ) -> None:
     """Bound memory, files, processor and wall time of this process, for good.
 
-    Memory beyond the bound makes allocations fail; time beyond it ends the process with
-    ``probe_limit``, for wall time ``late``, on standard output and exit code 1. Nothing can be
-    written to a file, except to standard output where that is one.
+    Processor time counts from here: what was imported before says nothing of a file, and takes
+    seconds where a computer is slow. Memory beyond the bound makes allocations fail; time beyond
+    it ends the process with ``probe_limit``, for wall time ``late``, on standard output and exit
+    code 1. Nothing can be written to a file, except to standard output where that is one.
     """
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_AS, memory)
     _lower(resource.RLIMIT_NOFILE, 64)
     _lower(resource.RLIMIT_FSIZE, 1 << 20 if _writes_to_file() else 0)
-    _lower(resource.RLIMIT_CPU, int(cpu_s) + 5)
-    threading.Thread(target=_watch, args=(cpu_s, wall_s, late), name="limits", daemon=True).start()
+    until_s = time.process_time() + cpu_s
+    _lower(resource.RLIMIT_CPU, int(until_s) + 5)
+    watch = threading.Thread(
+        target=_watch, args=(until_s, wall_s, late), name="limits", daemon=True
+    )
+    watch.start()
 
 
 def leave_no_core() -> None:
@@ -84,12 +89,12 @@ def _writes_to_file() -> bool:
     return any(stat.S_ISREG(os.fstat(each.fileno()).st_mode) for each in (sys.stdout, sys.stderr))
 
 
-def _watch(cpu_s: float, wall_s: float, late: Reason) -> NoReturn:
+def _watch(until_s: float, wall_s: float, late: Reason) -> NoReturn:
     """A thread and not a signal: handlers of Python wait until a long call into C returns."""
     end = time.monotonic() + wall_s
-    while time.monotonic() < end and time.process_time() < cpu_s:
+    while time.monotonic() < end and time.process_time() < until_s:
         time.sleep(0.1)
-    reason = Reason.PROBE_LIMIT if time.process_time() >= cpu_s else late
+    reason = Reason.PROBE_LIMIT if time.process_time() >= until_s else late
     error = {"reason": reason, "detail": "looking into the file took too long"}
     try:
         os.write(sys.stdout.fileno(), (json.dumps({"error": error}) + "\n").encode())

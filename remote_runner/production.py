@@ -19,7 +19,7 @@ import torch
 
 from remote_runner.belt import Abandoned, Belt, Worker, feed
 from remote_runner.devices import keep_freed_memory, own_stream
-from remote_runner.errors import Cancelled, MachineError, RunnerError
+from remote_runner.errors import Cancelled, InputError, MachineError, RunnerError
 from remote_runner.memory import is_out_of_memory
 from remote_runner.plan import Plan
 from remote_runner.protocol import Phase, Reason, to_json
@@ -154,7 +154,11 @@ def make_segments(
 def join_segments(
     product: Product, path: Path, *, should_stop: Callable[[], bool] = lambda: False
 ) -> None:
-    """Put the finished segments together, with the source's other streams beside them."""
+    """Put the finished segments together, with the source's other streams beside them.
+
+    Raises as :func:`make_segments` does. What no output takes is the source's fault only where no
+    other run had a hand in it.
+    """
     started = time.monotonic()
     plan = product.plan
     pieces = [
@@ -169,12 +173,17 @@ def join_segments(
     ]
     extradata = {each.extradata_sha256 for each in product.finished}
     output = Output(path, plan.source, plan.mux, plan.encoder, extradata)
-    join(
-        output,
-        pieces,
-        joined=lambda place: product.store.joined(product.finished[place].number),
-        should_stop=should_stop,
-    )
+    try:
+        join(
+            output,
+            pieces,
+            joined=lambda place: product.store.joined(product.finished[place].number),
+            should_stop=should_stop,
+        )
+    except InputError as error:
+        if product.resumed:
+            raise OutOfStep(error.detail) from None
+        raise
     plan.timings["join"] = time.monotonic() - started
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from aiogram import Bot
@@ -24,6 +24,7 @@ from controller.data_checkup import examine_data
 from controller.errands import check_deployment, examine_services, judge_deployment
 from controller.errors import ControllerError, SettingsError
 from controller.settings import Settings, load_settings
+from remote_runner.confinement import Guard
 
 _SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "sample.mp4"
 _LOW_SPACE = 5 * 10**9
@@ -41,7 +42,7 @@ async def examine(env: Mapping[str, str]) -> list[Finding]:
         _check_data(settings),
         *examine_data(settings),
         _check_space(settings),
-        await _check_runner(),
+        *await _check_runner(),
     ]
     if settings.provider == "local":
         findings.append(await _check_device(settings))
@@ -97,19 +98,36 @@ async def _check_services(settings: Settings) -> list[Finding]:
         return [fail("services", str(error), "check NOXFVR_DATA_DIR and the network")]
 
 
-async def _check_runner() -> Finding:
+async def _check_runner() -> list[Finding]:
     """The runner reads the shipped sample: its libraries are there and work."""
     code, output = await _run("-m", "remote_runner", "probe", str(_SAMPLE), "--json")
     if code:
         remedy = "pip install 'noxfvr[runner]', or let make do it"
-        return fail("runner", _last_line(output) or f"exit {code}", remedy)
+        return [fail("runner", _last_line(output) or f"exit {code}", remedy)]
     try:
-        facts = json.loads(_last_line(output))["facts"]
+        answer = json.loads(_last_line(output))
+        facts, guards = answer["facts"], answer["guards"]
     except (ValueError, KeyError):
-        return fail(
-            "runner", "its answer is not understood", "install the runner anew: make clean"
-        )
-    return ok("runner", f"reads video ({facts['codec']}, {facts['width']}x{facts['height']})")
+        remedy = "install the runner anew: make clean"
+        return [fail("runner", "its answer is not understood", remedy)]
+    shown = f"{facts['codec']}, {facts['width']}x{facts['height']}"
+    return [ok("runner", f"reads video ({shown})"), judge_guards(guards)]
+
+
+def judge_guards(holding: Collection[str]) -> Finding:
+    """What keeps a hostile video from this computer while the runner looks into it. The limits
+    hold wherever it answers: it does not begin without them."""
+    names = [*Guard, "limits"]
+    held = [each for each in names if each == "limits" or each in holding]
+    missing = [each for each in names if each not in held]
+    detail = f"{', '.join(held)} hold while a video is looked into"
+    if not missing:
+        return ok("guards", detail)
+    remedy = (
+        "Linux 5.13 or newer on x86-64 or ARM64 has all of them; docs/security.md says what each "
+        "keeps out"
+    )
+    return warn("guards", f"{detail}; not here: {', '.join(missing)}", remedy)
 
 
 async def _check_device(settings: Settings) -> Finding:

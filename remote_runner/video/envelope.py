@@ -28,8 +28,14 @@ class Track:
     """Of its handler: ``vide``, ``soun`` …"""
     edits: int = 0
     samples: int = 0
-    is_plain: bool = False
-    """Sound, a tick for each value: players take the values of a chunk together."""
+    is_even: bool = False
+    """One length for all samples, a tick."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Sound, a tick for each value: FFmpeg takes the values of a chunk together. Where the
+        table of times has more than one entry it does not, whatever they say."""
+        return self.kind == b"soun" and self.is_even
 
 
 def tracks_of(source: Path | RemoteFile) -> list[Track]:
@@ -102,7 +108,7 @@ def _note_table(track: Track, name: bytes, head: bytes) -> None:
         case b"elst":
             track.edits += first
         case b"stts":  # entries, then of each how many values, and how long each is
-            track.is_plain = track.kind == b"soun" and first == third == 1
+            track.is_even = first == third == 1
         case _:  # the size of all, or of the field, then how many
             track.samples += second
 

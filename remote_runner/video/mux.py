@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
-from remote_runner.errors import InputError, RunnerError
+from remote_runner.errors import InputError, MachineError, RunnerError
 from remote_runner.protocol import Reason
 from remote_runner.video.containers import (
     MUXERS,
@@ -100,6 +100,7 @@ class Output:
         self, path: Path, source: Path, mux: MuxPlan, plan: EncoderPlan, extradata: set[str]
     ) -> None:
         self._source = open_source(source)
+        self._decoded: int | None = None
         try:
             options = {"movflags": "+faststart"} if mux.extension in ("mp4", "mov") else {}
             self._container = av.open(
@@ -143,14 +144,26 @@ class Output:
     def put(self, packet: Packet[VideoStream]) -> None:
         """Write the next packet, and before it what goes with it."""
         self._copy(_moment(packet))  # type: ignore[arg-type]
+        in_order = self._follows(packet)
         try:
             packet.stream = self._video
             self._container.mux_one(packet)
         except av.error.ArgumentError as error:
+            if not in_order:
+                detail = f"the packets of the new video are out of order: {error}"
+                raise MachineError(Reason.ENCODER_FAILED, detail) from None
             # the times are the file's: an encoder gives back those that it was given
             raise InputError(Reason.CORRUPT, f"times that no output can have: {error}") from None
         except (av.error.FFmpegError, ValueError) as error:
             raise failure(error, "writing the output file") from None
+
+    def _follows(self, packet: Packet[VideoStream]) -> bool:
+        """Whether a packet is decoded after the one before it, and shown no sooner than that. The
+        times of a file never break this order; an encoder, or who left a segment, may."""
+        before, self._decoded = self._decoded, packet.dts
+        if packet.dts is None or packet.pts is None:
+            return False
+        return packet.dts <= packet.pts and (before is None or before < packet.dts)
 
     def finish(self) -> None:
         """Copy the rest and close the file."""

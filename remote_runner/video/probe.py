@@ -18,7 +18,7 @@ from remote_runner.errors import InputError, from_os_error
 from remote_runner.protocol import Facts, Reason
 from remote_runner.video import signal as signals
 from remote_runner.video.census import Census, count_packets, rate_of, span_of
-from remote_runner.video.envelope import missing_part, payload_of, tracks_of
+from remote_runner.video.envelope import Track, missing_part, payload_of, tracks_of
 from remote_runner.video.fields import Fields, judge_fields
 from remote_runner.video.remote import RemoteFile
 from remote_runner.video.source import (
@@ -44,6 +44,9 @@ TRUNCATED_SHARE = 0.02
 #: What no video is, whatever the limits: a month of it, or a day at 240 frames a second.
 LONGEST_S = 30 * 86_400.0
 MOST_FRAMES = 20_000_000
+#: What FFmpeg indexes one by one beside the video, in a hundred bytes each: seven minutes of
+#: sound, where each of its values is a sample, take two of our three gigabytes.
+MOST_SAMPLES = 20_500_000
 #: What no camera does: a rate beyond is a mistake.
 HIGHEST_FPS = 100_000
 #: What nobody cuts a film into. FFmpeg makes the index anew for each edit.
@@ -111,8 +114,16 @@ def _check_tables(source: Path | RemoteFile) -> None:
     for track in tracks:
         if track.edits > MOST_EDITS:
             raise InputError(Reason.UNSUPPORTED, f"{track.edits} edits, as declared")
-        if track.samples > MOST_FRAMES and not track.is_plain:
+        _check_samples(track)
+
+
+def _check_samples(track: Track) -> None:
+    if track.kind == b"vide":
+        if track.samples > MOST_FRAMES:
             raise InputError(Reason.VIDEO_TOO_LONG, f"{track.samples} frames, as declared")
+    elif track.samples > MOST_SAMPLES and not track.is_plain:
+        what = "of sound" if track.kind == b"soun" else "beside the video"
+        raise InputError(Reason.UNSUPPORTED, f"{track.samples} samples {what}, as declared")
 
 
 def _describe(

@@ -144,7 +144,7 @@ def judge_probe(case: Case, ended: Ended) -> None:
     assert ended.code in (0, 1), f"exit {ended.code}: {ended.err[-4000:]}"
     (line,) = ended.out.splitlines()
     answer = json.loads(line)
-    assert set(answer) == ({"facts"} if ended.code == 0 else {"error"}), line
+    assert set(answer) == ({"facts", "guards"} if ended.code == 0 else {"error"}), line
     if ended.code == 0:
         facts = from_json(Facts, json.dumps(answer["facts"]))
         check_sane(facts)

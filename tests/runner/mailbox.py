@@ -65,18 +65,26 @@ class Mailbox:
         return from_json(kind, path.read_bytes()) if path.exists() else None
 
     def result(self, job, attempt, timeout_s=40):
-        return wait(lambda: self.document(Result, f"{job}/{attempt}/result"), timeout_s)
+        return wait(
+            lambda: self.document(Result, f"{job}/{attempt}/result"),
+            timeout_s,
+            lambda: self.phase(job, attempt),
+        )
 
     def phase(self, job, attempt):
         status = self.document(Status, f"{job}/{attempt}/status")
         return status and (status.phase, status.done)
 
 
-def wait(look, timeout_s=40):
-    end = time.monotonic() + timeout_s
+def wait(look, timeout_s=40, progress=None):
+    """What ``look`` finds. Where others work beside, seconds tell little: while what ``progress``
+    tells changes, the time begins anew."""
+    end, told = time.monotonic() + timeout_s, None
     while time.monotonic() < end:
         if found := look():
             return found
+        if progress is not None and (now := progress()) != told:
+            end, told = time.monotonic() + timeout_s, now
         time.sleep(0.05)
     raise AssertionError("it did not happen in time")
 

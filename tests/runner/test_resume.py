@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -194,6 +195,48 @@ def test_stopped_again_and_again_the_frames_stay_the_same(tmp_path, equipment, m
     assert shown(report.output) == shown(whole.output)
     assert report.notes == whole.notes
     assert report.frames == whole.frames
+
+
+@pytest.mark.parametrize("fault", ["two frames at one time", "a frame of a month"])
+def test_a_left_segment_that_no_output_takes_is_made_anew(tmp_path, equipment, fault):
+    """Whoever left it wrote its manifest too: all that shows is that it cannot be joined."""
+    source = film(tmp_path / "in.mp4")
+    store = FolderStore(tmp_path / "segments")
+    task = replace(EXACT, mode=Mode.INTERP)
+
+    def work(name):
+        return process(
+            source, tmp_path / name, task, equipment=equipment, store=store, segment_s=0.5
+        )
+
+    whole = work("whole.mp4")
+    spoil(store, max(int(path.stem) for path in store.folder.glob("*.nut")), fault)
+    again = work("again.mp4")
+    assert again.resumed_frames == 0
+    assert shown(again.output) == shown(whole.output)
+    assert work("third.mp4").resumed_frames == whole.frames
+
+
+def spoil(store, number, fault):
+    """Give the last frame of a segment another time, and let its manifest say so."""
+    path, manifest = store.path(number), store.folder / f"{number}.json"
+    spoiled = path.with_suffix(".spoiled")
+    with av.open(str(path)) as old, av.open(str(spoiled), "w", format="nut") as new:
+        stream = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        last, before = packets[-1], packets[-2].pts
+        month = int(30 * 86_400 / last.time_base)
+        last.pts = before if fault == "two frames at one time" else last.pts + month
+        begin = packets[0].pts - len(packets)
+        for place, packet in enumerate(packets):
+            packet.stream = stream
+            packet.dts = begin + place  # what a segment tells of decoding only has to be in order
+            new.mux_one(packet)
+    spoiled.replace(path)
+    data = path.read_bytes()
+    told = json.loads(manifest.read_text())
+    told |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    manifest.write_text(json.dumps(told))
 
 
 @pytest.mark.parametrize("name", ["in.mp4", "in.mkv", "in.ts", "in.avi"])

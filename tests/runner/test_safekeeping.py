@@ -59,27 +59,36 @@ def finished_segments(server):
 
 
 EXACT = Task(mode=Mode.INTERP, crf=0, preset="ultrafast", interpolator="flow")
+#: Of a machine, and of an attempt: no test is about their ends.
+PATIENCE_S = 600
 
 
 def kill_a_machine(mailbox, start, server, tmp_path, source, job, delay_s, task=EXACT):
     """Kill a runner some time after its first segment is safe; what the next one makes of it."""
     server.objects.clear()
+    mailbox.deadline_at = time.time() + PATIENCE_S
+    changes = {"segment_s": 0.5, "deadline_at": mailbox.deadline_at}
+    # orders come before the machine: it would end at once by those of the one before, to stop
+    mailbox.grant(job, 1, source, task=task, segments=segment_urls(server), **changes)
     first = start(NOXFVR_WORK_DIR=str(tmp_path / f"{job}-first"))
-    mailbox.grant(job, 1, source, task=task, segments=segment_urls(server), segment_s=0.5)
-    wait(lambda: finished_segments(server), timeout_s=120)
+    wait(
+        lambda: finished_segments(server) or first.poll() is not None,
+        progress=lambda: mailbox.phase(job, 1),
+    )
+    assert first.poll() is None, ended(first)
     time.sleep(delay_s)
     first.kill()
     first.communicate()
-    second = start(NOXFVR_WORK_DIR=str(tmp_path / f"{job}-second"))
     mailbox.grant(
         job,
         2,
         source,
         task=task,
         segments=segment_urls(server),
-        segment_s=0.5,
         finished=finished_segments(server),
+        **changes,
     )
+    second = start(NOXFVR_WORK_DIR=str(tmp_path / f"{job}-second"))
     result = mailbox.result(job, 2)
     mailbox.order(stop=True)
     assert ended(second)[0] == 0

@@ -4,9 +4,10 @@ from fractions import Fraction
 import av
 import pytest
 
-from remote_runner.errors import InputError
+from remote_runner.errors import InputError, MachineError
 from remote_runner.pipeline import process
 from remote_runner.protocol import Mode, Reason, Task
+from remote_runner.video import segment
 from remote_runner.video.probe import probe
 from remote_runner.video.verify import verify
 from tests.runner.clips import make_clip, make_mute, payloads, video_times
@@ -239,6 +240,16 @@ def test_times_that_no_output_can_have_are_the_files_fault(tmp_path, equipment):
             container="mp4",
         )  # fmt: skip
     assert error.value.reason is Reason.CORRUPT
+
+
+def test_packets_out_of_order_are_not_the_files_fault(tmp_path, equipment, monkeypatch):
+    """Another machine may have an encoder that keeps to what it tells."""
+    source = make_clip(tmp_path / "in.mp4", count=24)
+    monkeypatch.setattr(segment, "reorder_depth", lambda times: 0)
+    with pytest.raises(MachineError) as error:
+        process(source, tmp_path / "out.mp4", INTERP, equipment=equipment)
+    assert error.value.reason is Reason.ENCODER_FAILED
+    assert "out of order" in error.value.detail
 
 
 def test_recordings_one_behind_the_other_become_one(tmp_path, equipment):

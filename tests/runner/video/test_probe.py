@@ -11,7 +11,7 @@ import pytest
 from remote_runner.errors import InputError, MachineError
 from remote_runner.protocol import Facts, Reason, from_json
 from remote_runner.video.envelope import missing_part, tracks_of
-from remote_runner.video.probe import MOST_FRAMES, Limits, probe
+from remote_runner.video.probe import MOST_FRAMES, MOST_SAMPLES, Limits, probe
 from remote_runner.video.source import open_source
 from tests.runner.clips import make_clip, make_mute
 
@@ -265,3 +265,52 @@ def test_long_plain_sound_is_no_bomb(tmp_path):
     source.write_bytes(data)
     assert tracks_of(source)[1].samples == MOST_FRAMES * 9
     assert probe(source).frames == 12
+
+
+def test_sound_in_two_runs_of_one_length_is_read(tmp_path):
+    """As older editors write it, and appended recordings. FFmpeg indexes each value of these."""
+    source = sound_in_two_runs(tmp_path / "in.mov")
+    assert [track.is_plain for track in tracks_of(source)] == [False, False]
+    found = probe(source)
+    assert (found.frames, found.audio) == (12, ("pcm_s16le/eng",))
+
+
+def test_too_many_values_of_sound_are_no_video_that_is_too_long(tmp_path):
+    source = sound_in_two_runs(tmp_path / "in.mov")
+    data = bytearray(source.read_bytes())
+    struct.pack_into(">I", data, data.rindex(b"stsz") + 12, MOST_SAMPLES + 1)
+    source.write_bytes(data)
+    with pytest.raises(InputError) as error:
+        probe(source)
+    assert error.value.reason is Reason.UNSUPPORTED
+    assert error.value.detail == f"{MOST_SAMPLES + 1} samples of sound, as declared"
+
+
+def test_a_track_that_tells_late_what_it_is_is_known_all_the_same(tmp_path):
+    source = make_clip(tmp_path / "in.mov", audio=1, audio_codec="pcm_s16le")
+    data = bytearray(source.read_bytes())
+    at = data.rindex(b"mdia") + 4
+    end = at - 8 + int.from_bytes(data[at - 8 : at - 4])
+    boxes = []
+    while at < end:
+        length = int.from_bytes(data[at : at + 4])
+        boxes.append(bytes(data[at : at + length]))
+        at += length
+    kinds = [each[4:8] for each in boxes]
+    assert kinds == [b"mdhd", b"hdlr", b"minf"]
+    data[end - sum(map(len, boxes)) : end] = boxes[0] + boxes[2] + boxes[1]
+    source.write_bytes(data)
+    assert tracks_of(source)[1].is_plain
+
+
+def sound_in_two_runs(path):
+    """The table of the times of its sound has two entries, a tick for each value as before."""
+    data = bytearray(make_clip(path, audio=1, audio_codec="pcm_s16le").read_bytes())
+    table = data.rindex(b"stts")
+    (count,) = struct.unpack_from(">I", data, table + 12)
+    data[table + 8 : table + 20] = struct.pack(">5I", 2, 9, 1, count - 9, 1)
+    for name in (b"stts", b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        at = data.rindex(name) - 4
+        struct.pack_into(">I", data, at, int.from_bytes(data[at : at + 4]) + 8)
+    path.write_bytes(data)
+    return path
