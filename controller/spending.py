@@ -55,7 +55,7 @@ class Spending:
     def machine_usd(self, machine: Machine) -> float:
         """What one machine has cost so far, traffic included."""
         hours = ((machine.gone_at or self._clock()) - machine.created_at) / 3600
-        return machine.usd_per_hour * hours + machine.traffic_usd
+        return machine.usd_per_hour * max(0.0, hours) + machine.traffic_usd
 
     def job_usd(self, job: Job) -> float:
         """What a job has cost so far: ended attempts, and the one that runs until now."""

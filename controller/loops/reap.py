@@ -160,7 +160,10 @@ class Reap:
         elif machine.retire_reason == GIVEN_BACK:
             await self._lose(machine, Reason.STOPPED, "an admin gave the machine back")
         elif machine.idle_since:
-            if now >= machine.idle_since + self._context.settings.idle_s:
+            if now < machine.idle_since:
+                # it was noted by a clock that was ahead
+                self._context.store.machines.change(machine, idle_since=now)
+            elif now >= machine.idle_since + self._context.settings.idle_s:
                 self._context.store.machines.request_retire(machine.id, "idle")
             elif self._context.store.switches.get(DRAINED):
                 self._context.store.machines.request_retire(machine.id, DRAINED)
@@ -276,7 +279,9 @@ class Reap:
             )
             return 1 if changed else 0
         if machine.absences >= _PROOF:
-            store.machines.move(machine, MachineState.GONE, gone_at=now)
+            # a clock that was set back in between must not make it cheaper than nothing
+            ended_at = max(now, machine.created_at)
+            store.machines.move(machine, MachineState.GONE, gone_at=ended_at)
             log.info("Machine %s is gone", machine.id)
             return 1
         return 0

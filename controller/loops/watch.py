@@ -249,7 +249,8 @@ class Watch:
         """What no look at storage is needed for; whether the attempt is on its way out."""
         now = self._context.clock()
         if job.cancel_requested_at is not None:
-            if now - job.cancel_requested_at > policy.CANCEL_S:
+            # a time that is yet to come was noted by a clock that was ahead
+            if not 0 <= now - job.cancel_requested_at <= policy.CANCEL_S:
                 self._give_up(attempt, Reason.USER, "the runner did not stop in time")
             return True
         if now >= attempt.deadline_at or now >= job.deadline_at:

@@ -2,7 +2,9 @@ import pytest
 
 from controller.clock import FOLLOWED_S, SLEW, SteadyClock, wall_of
 from controller.labels import Label
-from remote_runner.protocol import Grant, from_json
+from controller.records import Actor
+from controller.states import JobState, MachineState
+from remote_runner.protocol import Grant, Reason, from_json
 from tests.controller.conftest import House
 from tests.controller.standins import RentedProvider
 
@@ -143,3 +145,57 @@ async def test_what_a_machine_has_left_is_judged_by_the_clock_that_says_less(set
     assert house.context.quotes.suits(house.job(first), machine)
     clock.set(jump_s)
     assert house.context.quotes.suits(house.job(first), machine) == (jump_s < 0)
+
+
+# --- what was noted by a clock that was ahead ---------------------------------------------------
+
+
+@pytest.fixture
+def ahead_house(set_house):
+    """By its clock it is hours later than it is; the computer's own is right again at once."""
+    set_house.clock.set(2 * FOLLOWED_S)
+    set_house.clock.advance(1)
+    return set_house
+
+
+def set_right(house):
+    house.clock.set(-2 * FOLLOWED_S)
+    house.clock.advance(1)
+
+
+async def test_a_cancel_by_a_clock_that_was_ahead_ends_the_machine_at_once(ahead_house):
+    house = ahead_house
+    job = await house.queued()
+    await house.tick()
+    house.controller.cancel(job.id, by=Actor(7))
+    set_right(house)
+    await house.tick()
+    assert house.job(job).state is JobState.CANCELLED
+    assert house.machine().retire_requested_at is not None
+
+
+async def test_an_end_by_a_clock_that_was_ahead_makes_no_machine_cheaper_than_nothing(ahead_house):
+    house = ahead_house
+    job = await house.queued()
+    await house.tick()
+    machine = house.machine()
+    set_right(house)
+    house.controller.cancel(job.id, by=Actor(7))
+    for _ in range(20):
+        await house.tick(20)
+    assert house.store.machines.get(machine.id).state is MachineState.GONE
+    assert house.store.machines.committed_usd(0) >= 0
+
+
+async def test_idleness_noted_by_a_clock_that_was_ahead_begins_anew(ahead_house):
+    house = ahead_house
+    await house.queued()
+    await house.tick()
+    machine = house.machine()
+    house.runner.fail(machine, Reason.CORRUPT)
+    await house.tick()
+    assert house.machine().state is MachineState.READY
+    set_right(house)
+    await house.tick()
+    await house.tick(house.settings.idle_s + 1)
+    assert house.machine().retire_requested_at is not None
