@@ -62,7 +62,7 @@ class Plans:
         known = self._known.get(job.id)
         if known is None or known[0] != (task or job.task):
             return None
-        return known[1] if self._clock() - known[1].at <= KEEP_S else None
+        return known[1] if 0 <= self._clock() - known[1].at <= KEEP_S else None
 
     def _quote(self, job: Job, look: Look) -> PlanQuote:
         expected = self._quotes.estimate(job)

@@ -278,3 +278,26 @@ async def test_the_machine_that_waits_is_named_where_it_costs_money(texts, house
     assert [each.unix_time for each in entities if each.type == "date_time"] == [160]
     late = draw_sample(draft, done, texts["en"], quote=None, waits_until=90.0, now=100.0)
     assert "waits" not in late.text.render()[0]
+
+
+async def test_a_clock_that_was_set_back_after_a_sample_is_no_reason_to_ask_without_end(
+    stage, monkeypatch
+):
+    asked = []
+    plan = stage.house.controller.plan
+
+    async def count(*job):
+        asked.append(job)
+        return await plan(*job)
+
+    async with stage.showing():
+        job = await stage.plan()
+        sample = await sampled(stage, job)
+        await finish(stage, sample)
+        await stage.until(stage.shows(job, "(по прошлым запускам)"))
+        monkeypatch.setattr(stage.house.controller, "plan", count)
+        stage.house.clock.advance(-7200)
+        stage.notifier.poke(job.id)
+        await stage.until(lambda: asked)
+        await asyncio.sleep(0.2)
+    assert len(asked) == 1
