@@ -355,6 +355,10 @@ def _news(machine: Machine, instance: Instance, now: float) -> dict[str, Any]:
     billed = instance.usd_per_hour
     if billed is not None and billed > machine.usd_per_hour + ROUNDING_USD:
         # the ledger and the reservation follow what is billed, not what was offered
-        share = billed / machine.usd_per_hour if machine.usd_per_hour else 1.0
-        changes |= {"usd_per_hour": billed, "reserved_usd": machine.reserved_usd * share}
+        if machine.usd_per_hour:
+            reserved_usd = machine.reserved_usd * billed / machine.usd_per_hour
+        else:
+            # it was thought never to have been made
+            reserved_usd = billed * (machine.expires_at - machine.created_at) / 3600
+        changes |= {"usd_per_hour": billed, "reserved_usd": reserved_usd}
     return changes

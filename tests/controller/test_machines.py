@@ -81,6 +81,30 @@ async def test_a_machine_that_may_have_lived_while_nobody_looked_is_paid_for(hou
     assert 0 <= house.job(job).cost_usd <= machine.reserved_usd
 
 
+async def test_a_machine_that_shows_up_after_it_was_written_off_is_paid_for(rented):
+    house = rented
+    house.provider.create_faults.append("lost_answer")
+    await house.queued()
+    await house.tick()
+    machine = house.machine()
+    house.provider.show("i1", usd_per_hour=machine.usd_per_hour)
+    hidden = dict(house.provider.alive)
+    house.provider.alive.clear()
+    house.change(max_machines=0)
+    for _ in range(8):
+        await house.tick(10)
+    assert house.store.machines.get(machine.id).reserved_usd == 0
+    house.provider.alive.update(hidden)
+    await house.reap.tick()
+    late = house.store.machines.get(machine.id)
+    assert late.usd_per_hour == pytest.approx(machine.usd_per_hour, rel=0.01)
+    assert late.reserved_usd == pytest.approx(machine.reserved_usd - machine.traffic_usd, rel=0.01)
+    for _ in range(8):
+        await house.tick(10)
+    assert hidden.keys().isdisjoint(house.provider.alive)
+    assert house.store.machines.committed_usd(0) > 0
+
+
 async def test_a_machine_that_may_have_lived_by_rows_that_are_lost_is_paid_for(house):
     house.provider.create_faults.append("lost_answer")
     job = await house.queued()
