@@ -114,6 +114,7 @@ class Total:
         self.runs = 0
         self.virtual_s = 0.0
         self.failed: dict[int, list[str]] = {}
+        self.hits: Counter = Counter()
         self.met: Counter = Counter()
         self.moves: Counter = Counter()
         self.counts: Counter = Counter()
@@ -124,6 +125,7 @@ class Total:
         self.runs += 1
         if isinstance(outcome, Outcome):
             self.virtual_s += outcome.virtual_s
+            self.hits.update(outcome.hits)
             self.met.update(outcome.met)
             self.moves.update(outcome.moves)
             self.counts.update(outcome.counts)
@@ -145,7 +147,7 @@ class Total:
             f"{self._speed():.2f} a second"
         )
         done = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
-        faults = sum(self.met.values())
+        faults = sum(self.hits.values())
         return f"{kept}\n{done}\nfaults {faults}\n{len(self.failed)} broken"
 
     def show_coverage(self) -> list[str]:
@@ -165,6 +167,7 @@ class Total:
             "broken": self.failed,
             "counts": dict(self.counts),
             "moves": {" ".join(each): count for each, count in self.moves.items()},
+            "hits": {str(fault): n for fault, n in sorted(self.hits.items())},
             "met": {f"{fault} {state}": n for (fault, state), n in sorted(self.met.items())},
         }
 

@@ -132,6 +132,7 @@ class Deployment:
         """What ended a life by itself."""
         self.told: list[dict] = []
         """What the webhook was told."""
+        self.on_told: Callable[[bytes], None] = lambda body: None
         self.before_start: Callable[[], None] = lambda: None
         """Something that happens to the data directory while nothing runs."""
         self.wait_s: Callable[[], float] = lambda: faults.after(1, 20)
@@ -208,6 +209,7 @@ class Deployment:
             await asyncio.sleep(self.wait_s())
 
     def _take(self, body: bytes) -> int:
+        self.on_told(body)
         self.told.append(json.loads(body))
         return 200
 

@@ -10,6 +10,14 @@ from tests.bot.virtual_time import VirtualLoop
 LIFE = contextvars.ContextVar("life", default=None)
 
 
+#: More than a whole run needs at any one moment.
+_MOST_TURNS = 5_000
+
+
+class NoTimePasses(Exception):
+    """The program goes on and on at one moment: outside of here it would use up a processor."""
+
+
 class SimTask(asyncio.Task):
     """Knows its number and its life. By its number it lies in sets, so that no order depends on
     where in memory a task is."""
@@ -30,6 +38,7 @@ class SimLoop(VirtualLoop):
         super().__init__()
         self._rng = rng
         self._number = 0
+        self._moment, self._turns = 0.0, 0
         self._outside = contextvars.Context()
         self._lives: dict[object, dict[int, SimTask]] = {}
         self.set_task_factory(SimLoop._make_task)
@@ -71,6 +80,11 @@ class SimLoop(VirtualLoop):
         self._lives.get(task.life, {}).pop(task.number, None)
 
     def _run_once(self):
+        self._turns = self._turns + 1 if self._moment == self.now else 0
+        self._moment = self.now
+        if self._turns > _MOST_TURNS:
+            self._turns = 0
+            raise NoTimePasses(f"{_MOST_TURNS} turns of the loop at {self.now:.1f} s")
         # the order among callbacks that are ready together is nobody's promise but the loop's own
         if self._rng is not None and len(self._ready) > 1:
             ready = list(self._ready)

@@ -13,6 +13,7 @@ from controller.errors import UserError
 from controller.records import Actor
 from controller.states import JobState
 from tests.controller.conftest import video
+from tests.simulation.outside.products import SPOILT
 
 ADMIN, ANN, BOB, VERA, STRANGER = 1, 7, 8, 9, 666
 USERS = (ANN, BOB, VERA)
@@ -232,9 +233,11 @@ class People:
         if duration_s is None:
             duration_s = round(self._rng.uniform(*self._choose_length()), 1)
         frames = round(duration_s * 24)
+        spoilt = self._world.plan.spoilt and self._rng.random() < self._world.plan.spoilt
         return video(
-            duration_s=frames / 24, frames=frames, bytes=self._rng.randrange(10**5, 10**7)
-        )
+            duration_s=frames / 24, frames=frames, bytes=self._rng.randrange(10**5, 10**7),
+            codec=SPOILT if spoilt else "h264",
+        )  # fmt: skip
 
     def _choose_length(self) -> tuple[float, float]:
         """Some are over before anybody has looked at how far they are."""

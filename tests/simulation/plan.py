@@ -28,6 +28,8 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)
     videos: int = 5
     """So many are sent at most, alone or in albums and batches."""
+    spoilt: float = 0.0
+    """Share of the films in which nothing can be decoded, which only shows at work."""
     with_samples: bool = False
     with_batches: bool = False
     with_group: bool = False
@@ -58,7 +60,7 @@ class Plan:
         return replace(
             self, rate=0.0, crashes=0.0, power_losses=False, disk_faults=False,
             clock_jumps=False, stalls=False, second_controller=False, old_backup=False,
-            ends_dead=False, themes=(),
+            ends_dead=False, themes=(), spoilt=0.0,
         )  # fmt: skip
 
 
@@ -103,6 +105,9 @@ def draw_plan(seed: int, rate: float | None = None) -> Plan:
         long_work=chance(0.2),
         edits_s=rng.choice([3.0, 30.0, 60.0, 60.0]),
     )
+    # a chance of its own: no other seed becomes another story by it
+    if random.Random(f"spoilt {seed}").random() < 0.15:
+        plan = replace(plan, spoilt=0.3)
     themes = draw_themes(rng)
     shape: dict[str, Any] = {"themes": themes, **find_shape(themes)}
     if rate is None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from tests.simulation.faults import Fault, Faults
+from tests.simulation.outside.objects import Refused
 
 T = TypeVar("T")
 
@@ -106,5 +107,5 @@ class Process:
 
     async def _later(self, effect: Callable[[], object], delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        with contextlib.suppress(Exception):  # a refusal that nobody hears any more
+        with contextlib.suppress(Refused):  # a refusal that nobody hears any more
             effect()

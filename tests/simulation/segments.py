@@ -6,6 +6,8 @@ from tests.simulation.outside.machines import Work
 
 #: Ends that speak against what was made.
 _WRONG = (Reason.BAD_RESULT, RunnerReason.GATE_FAILED)
+#: So many jobs back one that repeats them is given what they left.
+_MOST_JOBS = 10
 #: So long a bucket may not show what was written.
 _LAG_S = 25.0
 
@@ -37,8 +39,8 @@ class Segments:
     def _find_safe(self, work: Work, before: float) -> set[int]:
         """What lay there when the grant was written, from attempts nothing speaks against."""
         safe: set[int] = set()
-        job, below = work.job, work.attempt
-        while job is not None:
+        job, below, looked = work.job, work.attempt, 0
+        while job is not None and looked < _MOST_JOBS:
             rows = self._world.rows(
                 """SELECT a.number, a.reason, j.predecessor, j.sample_of
                    FROM jobs j LEFT JOIN attempts a ON j.id = a.job AND a.number < ?
@@ -48,6 +50,7 @@ class Segments:
             )
             if not rows or rows[0]["sample_of"] is not None:
                 return safe
+            looked += rows[0]["number"] is not None
             for row in rows:
                 if row["reason"] in _WRONG:
                     return safe

@@ -12,8 +12,8 @@ from controller.probe import ProbeError
 from tests.simulation.loop import LIFE
 from tests.simulation.process import is_death
 
-#: A disk that fails is told by these, and whoever meets one may say so.
-_OF_THE_DISK = (sqlite3.OperationalError,)
+#: SQLite's codes for a disk that cannot be written, or is full: whoever meets one may say so.
+_OF_THE_DISK = (10, 13)
 #: Of a storage that does not show, or give, what was just written: the update is tried again.
 _FORESEEN = (ProbeError, NotStored)
 
@@ -48,7 +48,7 @@ class Surprises(logging.Handler):
         self.note(record.getMessage(), error)
 
     def note(self, text: str, error: BaseException | None) -> None:
-        if is_death(error) or isinstance(error, _FORESEEN) or _is_of_the_disk(error, self._world):
+        if is_death(error) or isinstance(error, _FORESEEN) or is_of_the_disk(error, self._world):
             return
         where = ""
         if error is not None:
@@ -64,13 +64,14 @@ class Surprises(logging.Handler):
         self.found.append(line)
 
 
-def _is_of_the_disk(error: BaseException | None, world) -> bool:
+def is_of_the_disk(error: BaseException | None, world) -> bool:
+    """Whether it is, or was caused by, what a disk that fails says."""
     if not world.plan.disk_faults:
         return False
     while error is not None:
         if isinstance(error, BaseExceptionGroup):
-            return all(_is_of_the_disk(each, world) for each in error.exceptions)
-        if isinstance(error, _OF_THE_DISK):
-            return True
-        error = error.__cause__ or error.__context__
+            return all(is_of_the_disk(each, world) for each in error.exceptions)
+        if isinstance(error, sqlite3.Error):
+            return getattr(error, "sqlite_errorcode", 0) in _OF_THE_DISK
+        error = error.__cause__
     return False

@@ -12,27 +12,20 @@ from bot.feed.inbox import OUTAGES
 from bot.feed.inbox import Inbox as Feed
 from bot.handlers import taking
 from bot.screen.board import Board
+from bot.screen.quoting import Quoting
 from controller import policy
 from controller.loops.publish import Publisher
 from controller.loops.reap import Reap
 from controller.loops.renting import Rent
 from controller.store.chats import Inbox
 from controller.store.machines import Machines
+from tests.simulation.loop import NoTimePasses
 from tests.simulation.plan import draw_plan
 from tests.simulation.world import run_seed
+from tests.simulation.wrong_programs import MORE, instead
+from tests.simulation.wrong_programs import SHAPES as MORE_SHAPES
 
 _SEEDS = range(0, 8)
-
-
-def instead(owner, name, make):
-    """A context in which ``owner.name`` is what ``make`` makes of the real one."""
-
-    @contextmanager
-    def mutated():
-        with patch.object(owner, name, make(getattr(owner, name))):
-            yield
-
-    return mutated
 
 
 def destroy_nothing(_):
@@ -158,7 +151,7 @@ MUTANTS = {
     "the same update is taken in twice": ("7:", taken_in_twice),
     "another object is published": ("4:", instead(Publisher, "_commit", publish_something_else)),
     "a version does not grow": ("9:", instead(Machines, "change", move_without_a_version)),
-}
+} | MORE
 #: What makes it likely that it matters: much goes wrong, and much is wanted at once.
 SHAPES = {
     "nothing is destroyed": {"rate": 0.08, "live_s": 1000.0},
@@ -170,7 +163,7 @@ SHAPES = {
         "pace_s": 5.0,
         "live_s": 1000.0,
     },
-}
+} | MORE_SHAPES
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -183,3 +176,11 @@ def test_a_program_that_does_it_wrong_is_found_out(name):
         if any(line.startswith(number) for line in found):
             return
     raise AssertionError(f"{name}, and only this was found: {found}")
+
+
+def test_a_program_that_goes_on_at_one_moment_is_found_out():
+    with (
+        patch.object(Quoting, "_was_measured_since", return_value=True),
+        pytest.raises(NoTimePasses, match="turns"),
+    ):
+        run_seed(draw_plan(0))

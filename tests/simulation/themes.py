@@ -44,7 +44,7 @@ _SELDOM = tuple(
         Fault.LOGS_FAIL, Fault.HOST_OFFLINE, Fault.STOPPED, Fault.VANISHES, Fault.PRICE_RISES,
     )
 )  # fmt: skip
-_SELDOM_RATE = 0.15
+_SELDOM_RATE = 0.35
 
 
 #: States, and the beginnings of faults, that come only where not too much has failed before.

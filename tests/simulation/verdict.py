@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from bot.sandbox.chats import Message
 from bot.sandbox.updates import FIRST_ID
 from bot.texts import LANGUAGES, Texts
-from tests.simulation.faults import Fault
-from tests.simulation.people import ADMIN, ALONE, STORED, STRANGER, VERA
+from controller.workload import output_frames, output_size
+from remote_runner.protocol import Facts, Task, from_json
+from tests.simulation.people import ALONE, STORED, STRANGER, VERA
+from tests.simulation.surprises import is_of_the_disk
+from tests.simulation.telling import Telling
 
 _ENDS = ("done", "failed", "cancelled")
 #: What a reply says until it is known what came of a message.
 _LOOKING = tuple(Texts()[language]("looking") for language in LANGUAGES)
-#: What makes a message come twice: whoever sent it did not learn that it was sent.
-_LOST = (Fault.TELEGRAM_ANSWER_LOST, Fault.TELEGRAM_IN_FLIGHT)
 
 
 class Verdict:
@@ -32,8 +33,8 @@ class Verdict:
         world = self._world
         for surprise in world.invariants.surprises.found:
             self._note(10, surprise)
-        if not world.plan.disk_faults:
-            for failure in world.deployment.failures:
+        for failure in world.deployment.failures:
+            if not is_of_the_disk(failure, world):
                 self._note(10, f"the program ended by itself: {failure!r}")
         self._check_foreign()
         self._check_secrets()
@@ -42,12 +43,15 @@ class Verdict:
         self._check_ends()
         self._check_outputs()
         self._check_bystanders()
-        self._check_order()
+        telling = Telling(world, self._jobs)
+        telling.check_order()
         if not world.plan.ends_dead:
             self._check_updates()
             self._check_requests()
-            self._check_messages()
-            self._check_webhook()
+            telling.check_ends()
+            telling.check_results()
+            telling.check_cursor()
+            telling.check_webhook()
 
     def _check_ends(self) -> None:
         """3 and 7: each job ended once, and as it should."""
@@ -57,8 +61,9 @@ class Verdict:
                 told.setdefault(row["job"], []).append(row["kind"])
         for job in self._jobs:
             ended = job["state"] in _ENDS
-            if told.get(job["id"], []) != ([job["state"]] if ended else []):
-                self._note(3, f"job {job['id']} is {job['state']} and ended as {told[job['id']]}")
+            ends = told.get(job["id"], [])
+            if ends != ([job["state"]] if ended else []):
+                self._note(3, f"job {job['id']} is {job['state']} and ended as {ends}")
             if not ended and not self._world.plan.ends_dead:
                 self._note(3, f"job {job['id']} is {job['state']} for ever")
             if job["state"] == "done" and job["cancel_requested_at"] is not None:
@@ -77,12 +82,34 @@ class Verdict:
             elif not published and there and not self._world.plan.ends_dead:
                 self._note(4, f"job {job['id']} is {job['state']} with {there}")
             if published and there:
-                data = objects.newest(job["output_key"]) or b"{}"
-                digest = hashlib.sha256(data).hexdigest()
-                if (len(data), digest) != (job["output_bytes"], job["output_sha256"]):
-                    self._note(4, f"job {job['id']} published something else")
-                if json.loads(data).get("made_by", "").partition("/")[0] != job["id"]:
-                    self._note(4, f"job {job['id']} published what was made for another")
+                self._check_output(job)
+
+    def _check_output(self, job: dict) -> None:
+        """It is what its one verified attempt made, before anything could spoil it."""
+        data = self._world.objects.newest(job["output_key"]) or b"{}"
+        digest = hashlib.sha256(data).hexdigest()
+        if (len(data), digest) != (job["output_bytes"], job["output_sha256"]):
+            self._note(4, f"job {job['id']} published something else")
+        self._check_content(job, json.loads(data))
+        if job["sha256_by"] not in ("controller", "runner"):
+            self._note(4, f"whose hash job {job['id']} has is not told: {job['sha256_by']}")
+        verified = self._world.rows(
+            "SELECT number FROM attempts WHERE job = ? AND state = 'verified'", job["id"]
+        )
+        works = [self._world.machines.works.get((job["id"], row["number"])) for row in verified]
+        if len(works) != 1 or works[0] is None:
+            self._note(4, f"job {job['id']} is done by {len(works)} attempts")
+        elif digest not in works[0].outputs:
+            self._note(
+                4, f"job {job['id']} published what attempt {works[0].attempt} has not made"
+            )
+
+    def _check_content(self, job: dict, found: dict) -> None:
+        """It is of the size and length that were asked for."""
+        facts, task = from_json(Facts, job["facts"]), from_json(Task, job["task"])
+        shape = (*output_size(facts, task), output_frames(facts, task))
+        if (found.get("width"), found.get("height"), found.get("frames")) != shape:
+            self._note(4, f"job {job['id']} published another video than was asked for")
 
     def _check_updates(self) -> None:
         """6: each update was written down, and somebody has tried to handle it."""
@@ -97,15 +124,26 @@ class Verdict:
     def _check_requests(self) -> None:
         """6 and 7: of what people sent one thing each was made, or they were told why not."""
         made = self._count_made()
-        for place, count in made.items():
-            if count > 1:
-                self._note(7, f"{count} jobs were made of {place}")
+        batches = Counter(
+            (each["chat"], each["reply_to"])
+            for each in self._world.rows("SELECT chat, reply_to FROM batches")
+        )
+        for what, counts in (("jobs", made), ("batches", batches)):
+            for place, count in counts.items():
+                if count > 1:
+                    self._note(7, f"{count} {what} were made of {place}")
         # a call that was given up for lost may leave a second reply that says nothing more
         told = {_place(each) for each in self._list_replies()}
+        albums = set()
         for request in self._world.people.requests:
-            if request.deleted or request.raw.get("media_group_id"):
-                continue
-            if not made[_place(request)] and _place(request) not in told:
+            group = request.raw.get("media_group_id")
+            is_first = group is None or group not in albums
+            albums.add(group)
+            if request.deleted or not is_first:
+                continue  # of an album the first message speaks for all
+            if not made[_place(request)] | batches[_place(request)] and (
+                _place(request) not in told
+            ):
                 chat = request.raw["chat"]["id"]
                 self._note(6, f"of message {request.id} in chat {chat} came nothing")
 
@@ -120,9 +158,6 @@ class Verdict:
                 continue
             asked = job["chat"], job["reply_to"]
             made[asked if job["reply_to"] else (job["batch"], job["source_key"])] += 1
-        for batch in self._world.rows("SELECT chat, reply_to FROM batches"):
-            # the first message of an album has a job of its own
-            made[batch["chat"], batch["reply_to"]] = max(1, made[batch["chat"], batch["reply_to"]])
         return made
 
     def _list_replies(self) -> Iterator[Message]:
@@ -133,49 +168,6 @@ class Verdict:
                     continue
                 if message.deleted or message.text not in _LOOKING:
                     yield message
-
-    def _check_order(self) -> None:
-        """6: what a chat was told of a job came in the order in which it happened."""
-        world = self._world
-        for line in world.invariants.stages.find_disorder(world.watching.history):
-            self._note(6, line)
-
-    def _check_messages(self) -> None:
-        """6: each result reached its chat; how often more is what made it come again."""
-        world = self._world
-        extra: dict[str, int] = {}
-        for job in self._jobs:
-            if job["state"] != "done" or job["chat"] is None or job["sample_of"] is not None:
-                continue
-            # files of a folder are told of all at once, by their names
-            mark = job["output_sha256"] if job["reply_to"] else job["output_key"].split("/")[-1]
-            sends = [each for each in world.telegram.sends if mark in each.text]
-            told = [each for each in sends if each.chat == job["chat"]]
-            elsewhere = [each for each in sends if each.chat not in (job["chat"], ADMIN)]
-            if not told:
-                self._note(6, f"the result of {job['id']} never reached chat {job['chat']}")
-            if elsewhere:
-                self._note(9, f"the result of {job['id']} reached chat {elsewhere[0].chat}")
-            extra[job["batch"] or job["id"]] = max(0, len(told) - 1)
-        again = sum(extra.values())
-        allowed = world.deployment.kills + sum(world.faults.hits[each] for each in _LOST)
-        if again > allowed:
-            self._note(6, f"{again} results came again, and {allowed} could have")
-        (row,) = world.rows(
-            """SELECT (SELECT max(id) FROM events) AS newest,
-                      (SELECT at FROM cursors WHERE name = 'notifier') AS shown"""
-        )
-        if row["newest"] is not None and row["shown"] != row["newest"]:
-            self._note(6, f"events up to {row['shown']} of {row['newest']} were shown")
-
-    def _check_webhook(self) -> None:
-        """6: whoever is told by HTTP hears of each end, and can tell a repeat."""
-        if not self._world.plan.with_webhook:
-            return
-        heard = {each["job"] for each in self._world.deployment.told}
-        for job in self._jobs:
-            if job["state"] in _ENDS and job["sample_of"] is None and job["id"] not in heard:
-                self._note(6, f"the webhook was not told of {job['id']}")
 
     def _check_foreign(self) -> None:
         """8: what is not ours is as it was."""

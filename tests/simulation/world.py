@@ -33,6 +33,7 @@ from tests.simulation.house import (
     seeded_chance,
 )
 from tests.simulation.invariants import Invariants
+from tests.simulation.leaks import Leaks
 from tests.simulation.loop import SimLoop
 from tests.simulation.outside.machines import SimMachines
 from tests.simulation.outside.storage import SimObjects
@@ -89,7 +90,10 @@ class Outcome:
 
     seed: int
     broken: list[str]
+    hits: Counter = field(default_factory=Counter)
+    """Faults, each once."""
     met: Counter = field(default_factory=Counter)
+    """The same, once for each state that they met."""
     moves: Counter = field(default_factory=Counter)
     counts: Counter = field(default_factory=Counter)
     virtual_s: float = 0.0
@@ -115,7 +119,7 @@ class World:
         self.disk.on_change = self.watching.note
         self.vast = SimVast(self.faults, self.now, spawn=loop.spawn)
         self.objects = SimObjects(self.faults, self.now)
-        self.telegram = SimTelegram(self.faults, self.now)
+        self.telegram = SimTelegram(self.faults, self.now, folder / "telegram")
         self.machines = SimMachines(
             self.faults, self.vast, self.objects, self.now, spawn=loop.spawn
         )
@@ -133,6 +137,7 @@ class World:
         self.deployment.pace = Pace(steps=((60, plan.edits_s),), slowest_s=max(15, plan.edits_s))
         self.people = People(self)
         self.invariants = Invariants(self)
+        self.leaks = Leaks(self, SECRETS)
         self._reader: sqlite3.Connection | None = None
         self.computer = Computer(self)
 
@@ -203,10 +208,12 @@ class World:
             instances=len(self.vast.instances),
             sends=len(self.telegram.sends),
             resumed=self.invariants.segments.resumed,
+            judged=self.invariants.holdings.judged,
         ) + self.people.counts  # fmt: skip
         counts.update(f"jobs {state}" for state in self.watching.states["jobs"].values())
         return Outcome(
-            seed=self.plan.seed, broken=self.broken(), met=self.faults.met,
+            seed=self.plan.seed, broken=self.broken(), hits=self.faults.hits,
+            met=self.faults.met,
             moves=self.watching.moves, counts=counts, virtual_s=self.loop.time(),
             story=self.story, digest=self._digest,
         )  # fmt: skip
@@ -246,7 +253,7 @@ class World:
         """Nobody is there any more: what is rented has to end by itself."""
         self.tell("dead for good")
         await self.deployment.stop()
-        last = max((each.expires_at for each in self.invariants.own_labels()), default=0.0)
+        last = max((each.expires_at for each in self.invariants.holdings.labels()), default=0.0)
         for _ in range(math.ceil(max(0.0, last + _DEAD_S - self.now()) / _DEAD_STEP_S)):
             await asyncio.sleep(_DEAD_STEP_S)
             if not self.vast.alive():

@@ -13,6 +13,8 @@ from tests.simulation.outside.states import Lazily, unknown
 from tests.standins.vast_market import Row
 
 _PAGE = 25
+#: An answer that takes longer is none.
+_PROMPT_S = 2.0
 _HIDDEN_S = 120.0
 #: How long ago a machine may have been destroyed that a listing still shows.
 _LINGERS_S = 300.0
@@ -53,6 +55,10 @@ class SimAccount:
         self.touched_foreign: list[str] = []
         self.most_alive: defaultdict[str, int] = defaultdict(int)
         self.spawn = spawn
+        self.lost_calls = 0
+        """Of those that list or delete: so many had no answer."""
+        self.calls_under_way: dict[int, float] = {}
+        """Of the same: since when they are."""
         self._numbers = itertools.count(28_397_367)
         self.limits = Limits(clock)
         self._broke_until = 0.0
@@ -61,13 +67,9 @@ class SimAccount:
 
     # --- for those who look on -----------------------------------------------------------------
 
-    def alive(self, prefix: str = "nox1|") -> list[SimInstance]:
-        """What costs money now and was not somebody else's from the start."""
-        return [
-            each
-            for each in self.instances.values()
-            if each.exists and not each.is_foreign and each.label.startswith(prefix)
-        ]
+    def alive(self) -> list[SimInstance]:
+        """What costs money now and was not somebody else's from the start, whatever its label."""
+        return [each for each in self.instances.values() if each.exists and not each.is_foreign]
 
     def billed_usd(self, label: str | None = None) -> float:
         """Of ours: with one label, or of all."""
@@ -81,6 +83,13 @@ class SimAccount:
         if self.clock() < self._broke_until:
             return 0.0
         return self.credit - self.billed_usd()
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether somebody waits for a list or an end and gets none, or was told to wait."""
+        now = self.clock()
+        waits = any(now - at > _PROMPT_S for at in self.calls_under_way.values())
+        return waits or now < self.limits.quiet_until
 
     # --- contracts -----------------------------------------------------------------------------
 
@@ -98,7 +107,7 @@ class SimAccount:
             shows_at=now + self.faults.after(1, _HIDDEN_S - 1) if hides else now,
         )  # fmt: skip
         self.instances[number] = instance
-        living = sum(each.label == instance.label for each in self.alive(instance.label))
+        living = sum(each.label == instance.label for each in self.alive())
         self.most_alive[instance.label] = max(self.most_alive[instance.label], living)
         return instance
 

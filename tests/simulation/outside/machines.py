@@ -51,7 +51,7 @@ class Work:
     outcome: str = ""
     """What its result said; nothing where it wrote none."""
     outputs: list[str] = field(default_factory=list)
-    """SHA-256 of what it put together."""
+    """SHA-256 of what was right to put together, whatever was uploaded then."""
 
 
 class SimMachines:
@@ -73,6 +73,8 @@ class SimMachines:
         """Output frames a second of the slowest card."""
         self.armed: set[int] = set()
         """Instances whose dead-man switch runs, or ran to its end."""
+        self.on_begin: Callable[[Work, SimInstance], None] = lambda work, instance: None
+        """Called whenever a machine begins an attempt."""
         self._tasks: dict[int, asyncio.Task] = {}
         vast.on_start, vast.on_stop = self._start, self._stop
 
@@ -97,7 +99,9 @@ class SimMachines:
                 job=grant.job, attempt=grant.attempt, label=instance.label,
                 begun_at=self.clock(), given=frozenset(each.number for each in grant.finished),
             )  # fmt: skip
-        return self.works[key]
+        work = self.works[key]
+        self.on_begin(work, instance)
+        return work
 
     def _start(self, instance: SimInstance) -> None:
         self.spawn(self._live(instance))

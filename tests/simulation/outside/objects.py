@@ -64,6 +64,8 @@ class SimObjects:
         self.faults = faults
         self.clock = clock
         self.states: Callable[[str | None, int | None], tuple[str, ...]] = unknown
+        self.on_store: Callable[[str, bytes], None] = lambda key, data: None
+        """Called with whatever is written, as it is written."""
         self.objects: dict[str, list[Version]] = {}
         self.uploads: dict[str, Upload] = {}
         self.destroyed: set[str] = set()
@@ -74,6 +76,7 @@ class SimObjects:
 
     def store(self, key: str, data: bytes) -> Version:
         """A new version; it may be a while until reads show it, and never before an older one."""
+        self.on_store(key, data)
         now = self.clock()
         lags = self.faults.hit(Fault.STORAGE_LAGS, self.states_of(key))
         versions = self.objects.setdefault(key, [])

@@ -12,6 +12,8 @@ from remote_runner.protocol import Check, Facts, Grant, Outcome, Result, to_json
 #: As much of a PNG as tells its size, and the first box of an MP4.
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (640).to_bytes(4) + (360).to_bytes(4) + b"\x08\x02"
 MP4 = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00isommp42"
+#: The codec of a source that nothing can be decoded of, though it can be probed.
+SPOILT = "spoilt"
 #: No document of the protocol.
 NONSENSE = b"\xff{no json"
 

@@ -41,6 +41,8 @@ class Limits:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self.quiet_until = 0.0
+        """Whoever does as they are told asks for nothing before."""
         self._not_before: dict[tuple[str, str], float] = {}
         self._searches: deque[float] = deque()
         self._shapes = itertools.cycle(range(3))
@@ -64,6 +66,7 @@ class Limits:
     def throttle(self, interval: float, *, wait_s: float | None = None) -> Reply:
         """429; with ``wait_s`` it tells when to come again."""
         if wait_s is not None:
+            self.quiet_until = max(self.quiet_until, self._clock() + wait_s)
             body = {"success": False, "error": "rate_limit_exceeded", "retry_after": wait_s}
             return tell(body, 429, {"Retry-After": f"{wait_s:.0f}"})
         told = f"{_TOO_OFTEN}: endpoint threshold={interval}"

@@ -5,14 +5,10 @@ their apps through its methods.
 """
 
 import asyncio
-import atexit
 import json
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +49,7 @@ class Sent:
 
 
 class SimTelegram:
-    """``clock`` is Telegram's own. ``folder`` is where it keeps files; its own where none is said.
+    """``clock`` is Telegram's own. ``folder`` is where it keeps files.
 
     ``states`` tells the states of the jobs of a chat, for the count of faults. ``sends`` has every
     message of the bot that ever appeared, ``calls`` counts by method what was carried out.
@@ -63,7 +59,7 @@ class SimTelegram:
         self,
         faults: Faults,
         clock: Callable[[], float],
-        folder: Path | None = None,
+        folder: Path,
         *,
         token: str = "424242:SIMULATED-token-of-the-bot-000000",
         limited: bool = True,
@@ -73,6 +69,8 @@ class SimTelegram:
         self.token = token
         self.states: Callable[[int | None], tuple[str, ...]] = unknown
         self.sends: list[Sent] = []
+        self.heard: set[tuple[int, int]] = set()
+        """Chats and numbers of messages of which the bot has learned that they were sent."""
         self.on_shown: Callable[[Message], None] = lambda _: None
         """Called with a message of the bot as it appears, or as it is now that it was edited."""
         self.calls: Counter[str] = Counter()
@@ -81,7 +79,7 @@ class SimTelegram:
             id=int(token.partition(":")[0]), is_bot=True, first_name="noxfvr",
             username="noxfvr_sim_bot",
         )  # fmt: skip
-        folder = folder or Path(tempfile.mkdtemp(dir=_own_folder()))
+        folder.mkdir(exist_ok=True)
         self.api = Api(
             world=_World(bot, clock, self._note, self._show), updates=UpdateQueue(),
             files=FileStore(folder, token, rules), rules=rules, started_at=clock(),
@@ -302,11 +300,3 @@ def _finish(calling) -> Any:
 
 def _id_of(message: dict | None) -> int | None:
     return message["message_id"] if message else None
-
-
-@cache
-def _own_folder() -> str:
-    shm = Path("/dev/shm")
-    folder = tempfile.mkdtemp(prefix="simtelegram", dir=shm if shm.is_dir() else None)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder

@@ -77,14 +77,23 @@ class SimSession(BaseSession):
 
     async def _exchange(self, method, name, values, uploads, timeout_s):
         telegram = self._telegram
+        sent = []
+
+        def serve():
+            before = len(telegram.sends)
+            answer = telegram.serve(name, values, uploads)
+            sent.extend(telegram.sends[before:])
+            return answer
+
         try:
-            return await self._process.exchange(
-                f"telegram {name}", lambda: telegram.serve(name, values, uploads),
-                lost=TimeoutError, fates=_FATES,
+            answer = await self._process.exchange(
+                f"telegram {name}", serve, lost=TimeoutError, fates=_FATES,
                 states=Lazily(telegram.states, chat_of(values)), timeout_s=timeout_s,
             )  # fmt: skip
         except TimeoutError as error:
             raise TelegramNetworkError(method=method, message="Request timeout error") from error
+        telegram.heard.update((each.chat, each.message) for each in sent)
+        return answer
 
 
 def chat_of(values: dict[str, Any]) -> int | None:

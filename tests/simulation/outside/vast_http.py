@@ -1,8 +1,10 @@
 """What the real client of Vast.ai sees in the place of an HTTP connection."""
 
 import asyncio
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +20,9 @@ from tests.simulation.process import Process
 
 URL = "https://vast.sim"
 _FATES = (Fault.VAST_REQUEST_LOST, Fault.VAST_ANSWER_LOST, Fault.VAST_IN_FLIGHT)
+#: Calls without which nothing can be ended.
+_VITAL = ("vast GET instances", "vast DELETE instances", "vast DELETE instances/N")
+_NUMBERS = itertools.count()
 #: Methods that aiohttp sends again by itself where a connection drops (``IDEMPOTENT_METHODS``).
 _SENT_AGAIN = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
@@ -84,14 +89,19 @@ class SimHttpSession:
                 method, parts.path, query=dict(params or {}), body=body, key=key
             )
 
+        name = f"vast {_name(method, parts.path)}"
+
         async def send(_request: object) -> Reply:
+            with self._watch(name):
+                return await reach()
+
+        async def reach() -> Reply:
             states = Lazily(self._vast.states, self._label(parts.path, body))
             if self._vast.faults.hit(Fault.VAST_REQUEST_LOST, states, weight=0.3):
                 raise aiohttp.ConnectionTimeoutError
             return await self._process.exchange(
-                f"vast {_name(method, parts.path)}", serve, lost=self._lose, fates=_FATES,
-                states=states,
-            )  # fmt: skip
+                name, serve, lost=self._lose, fates=_FATES, states=states
+            )
 
         try:
             return SimResponse(await self._pass(send))
@@ -99,6 +109,22 @@ class SimHttpSession:
             if method not in _SENT_AGAIN or self._vast.faults.rng.random() < 0.5:
                 raise
         return SimResponse(await self._pass(send))
+
+    @contextmanager
+    def _watch(self, name: str) -> Iterator[None]:
+        """Note how it goes with calls that list or delete."""
+        if name not in _VITAL:
+            yield
+            return
+        vast, number = self._vast, next(_NUMBERS)
+        vast.calls_under_way[number] = vast.clock()
+        try:
+            yield
+        except Exception:
+            vast.lost_calls += 1
+            raise
+        finally:
+            del vast.calls_under_way[number]
 
     async def _pass(self, send) -> Reply:
         """Through the middlewares, the first one outermost."""

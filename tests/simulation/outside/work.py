@@ -24,6 +24,7 @@ from tests.simulation.outside.products import (
     MP4,
     NONSENSE,
     PNG,
+    SPOILT,
     answer_done,
     count_frames,
     make_manifest,
@@ -110,10 +111,10 @@ class SimAttempt:
         self.check()
         await self._signs.enter(Phase.UPLOADING)
         output = make_output(self.grant, facts, self._machine.instance.id)
+        self.work.outputs.append(hashlib.sha256(output).hexdigest())
         fault = self._faults.pick(_AT_END, self.states, weight=_END_WEIGHT)
         if fault is Fault.RESULT_WRONG and self._faults.rng.random() < 0.5:
             output = output.replace(b'"width": ', b'"width": 1')
-        self.work.outputs.append(hashlib.sha256(output).hexdigest())
         await self._upload(output, fault)
         result = answer_done(
             self.grant, facts, output, device=self._machine.instance.offer["gpu_name"],
@@ -147,6 +148,8 @@ class SimAttempt:
         await self._signs.enter(
             Phase.PROCESSING, total=total, done=self._resumed_frames, segments=resumed
         )
+        if facts.codec == SPOILT:
+            raise Failed(Reason.CORRUPT, "nothing can be decoded")
         in_row = True
         for number in range(resumed, count):
             await self._make_frames(total * (number + 1) // count, total)
