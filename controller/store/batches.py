@@ -87,7 +87,8 @@ class Batches:
     def done_before(self, batch_id: str) -> dict[str, Job]:
         """By job of the batch: the newest other job that did the same with the same content.
 
-        Of other people those alone on the same stored file: an upload is its sender's.
+        Of the same person alone, also where a stored file is one that all may use: a link to a
+        result is for the chat that asked for it.
         """
         rows = self._db.rows(
             """SELECT mine.id AS mine, done.* FROM jobs AS mine
@@ -95,7 +96,7 @@ class Batches:
                WHERE mine.batch = :id AND mine.source_etag != '' AND done.id != mine.id
                  AND done.state = 'done' AND done.output_key IS NOT NULL
                  AND done.sample_of IS NULL
-                 AND (done.owner = mine.owner OR done.source_key = mine.source_key)
+                 AND done.owner = mine.owner
                ORDER BY done.ended_at""",
             id=batch_id,
         )
