@@ -66,13 +66,14 @@ class Surprises(logging.Handler):
 
 def is_of_the_disk(error: BaseException | None, world) -> bool:
     """Whether it is, or was caused by, what a disk that fails says."""
+    if isinstance(error, DatabaseReplaced):
+        # whoever worked here before it has put a good copy in the place of a bad one
+        return bool(world.computer.replaced)
     if not world.plan.disk_faults:
         return False
     while error is not None:
         if isinstance(error, BaseExceptionGroup):
             return all(is_of_the_disk(each, world) for each in error.exceptions)
-        if isinstance(error, DatabaseReplaced):
-            return True  # whoever worked here before has put a good copy in the place of a bad one
         if isinstance(error, sqlite3.Error):
             return getattr(error, "sqlite_errorcode", 0) in _OF_THE_DISK
         error = error.__cause__
