@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tests.bot import scenes
+from tests.bot import job_scenes, page_scenes
 from tests.bot.stage import Stage
 from tests.bot.tapping import Errors, Tapper, list_all
 
@@ -47,6 +47,12 @@ SCENES = {
     "see_queue": "qu qu:act=d qu:act=f qu:act=k qu:act=l qu:act=p qu:act=r qu:act=s qu:act=u "
     "qu:act=w qu:act=x",
 }  # fmt: skip
+#: By the same names: what brings them on screen.
+PLAYS = {
+    name: play
+    for name, play in (vars(job_scenes) | vars(page_scenes)).items()
+    if name.startswith("see_")
+}
 #: What no button carries: groups know cancelling alone, prices are on cards and in questions,
 #: and nothing leads back to what a command has opened.
 NEVER = {
@@ -70,12 +76,12 @@ async def test_every_button_answers_those_who_may_press_it_and_nobody_else(
     name, rented, bot_settings, errors
 ):
     tapper = Tapper(Stage(rented, bot_settings))
-    await getattr(scenes, name)(tapper)
+    await PLAYS[name](tapper)
     assert not errors, errors[0]
     assert not set(SCENES[name].split()) - tapper.seen
     assert not NEVER & tapper.seen
 
 
 def test_no_kind_of_button_is_left_out():
-    assert SCENES.keys() == {name for name in vars(scenes) if name.startswith("see_")}
+    assert SCENES.keys() == PLAYS.keys()
     assert {word for words in SCENES.values() for word in words.split()} == list_all() - NEVER

@@ -5,7 +5,7 @@ import pytest
 from controller.backups import restore
 from controller.errors import DatabaseError
 from controller.store.snapshots import connect
-from tests.controller.test_backups_restore import asides, take
+from tests.controller.recovery.putting_back import asides, take
 
 
 async def test_a_backup_whose_rows_do_not_belong_together_changes_nothing(house):

@@ -17,7 +17,7 @@ BACKUPS = (
             ),
         ),
         tests=(
-            "tests/controller/test_backups_restore.py::test_a_restored_database_has_another_name_and_none_of_the_machines",
+            "tests/controller/recovery/test_restoring.py::test_a_restored_database_has_another_name_and_none_of_the_machines",
         ),
     ),
     Mutant(
@@ -36,7 +36,7 @@ BACKUPS = (
             ),
         ),
         tests=(
-            "tests/controller/test_backups_restore.py::test_a_copy_beside_its_original_takes_another_name_and_the_original_keeps_its",
+            "tests/controller/recovery/test_home.py::test_a_copy_beside_its_original_takes_another_name_and_the_original_keeps_its",
         ),
     ),
     Mutant(
@@ -57,7 +57,7 @@ BACKUPS = (
             ),
         ),
         tests=(
-            "tests/controller/test_backups_restore.py::test_a_restored_database_has_another_name_and_none_of_the_machines",
+            "tests/controller/recovery/test_restoring.py::test_a_restored_database_has_another_name_and_none_of_the_machines",
         ),
     ),
     Mutant(
@@ -70,7 +70,7 @@ BACKUPS = (
             ("number=max(number, newest),", "number=newest,"),
         ),
         tests=(
-            "tests/controller/test_backups_restore.py::test_numbers_of_events_never_come_again",
+            "tests/controller/recovery/test_same_name.py::test_numbers_of_events_never_come_again",
         ),
     ),
     Mutant(

@@ -64,7 +64,7 @@ WORK = (
         path="controller/loops/watch.py",
         swaps=(
             (
-                "if now - job.cancel_requested_at > policy.CANCEL_S:",
+                "if not 0 <= now - job.cancel_requested_at <= policy.CANCEL_S:",
                 "if attempt.seen_at and now - job.cancel_requested_at > policy.CANCEL_S:",
             ),
         ),

@@ -6,7 +6,7 @@ its content. What they lure with is what FFmpeg's own formats can name.
 
 import struct
 
-from tests.security.bombs import box, ftyp, full, movie, tables, track, video_entry
+from tests.security.containers import box, ftyp, full, movie, tables, track, video_entry
 
 
 def playlists(path, url):
