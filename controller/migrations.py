@@ -391,3 +391,23 @@ def m014_rung_count(db: Database) -> None:
     """How many there were of what is wrong when people were rung for it; NULL: not known."""
     db.execute("ALTER TABLE alarms ADD COLUMN rung_count INTEGER")
     db.execute("UPDATE alarms SET rung_count = json_extract(figures, '$.count')")
+
+
+@migrations()
+def m015_claims(db: Database) -> None:
+    """Keys that results were copied to, for each attempt; jobs did not say for which one."""
+    db.execute(
+        """CREATE TABLE claims (
+            job TEXT NOT NULL REFERENCES jobs (id),
+            attempt INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            at REAL NOT NULL,
+            PRIMARY KEY (job, attempt, key)
+        )"""
+    )
+    db.execute(
+        """INSERT INTO claims
+           SELECT id, 0, output_claim, coalesce(ended_at, started_at, created_at) FROM jobs
+           WHERE output_claim IS NOT NULL AND state != 'done'"""
+    )
+    db.execute("ALTER TABLE jobs DROP COLUMN output_claim")

@@ -206,6 +206,17 @@ class Attempt(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(_Record):
+    """A key that an attempt has copied its result to, or may have, or may still."""
+
+    job: str
+    attempt: int
+    """0: not known, from before each attempt had its own."""
+    key: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machine(_Record):
     """One rented machine, or one local process."""
 

@@ -13,6 +13,7 @@ from ulid import ULID
 from controller.errors import ControllerError, DatabaseFull
 from controller.log_ids import logged
 from controller.loops.context import Context
+from controller.loops.strays import settle_claims
 from controller.loops.sweep import sweep_uploads
 from controller.places import job_prefix, machine_prefix
 from controller.records import Job
@@ -26,8 +27,6 @@ _KEEP_DISCARDED_S = 60.0
 """Uploads of a plan card that nobody started."""
 _KEEP_UPDATES_S = 7 * 86400.0
 _KEEP_LOGS_S = 14 * 86400.0
-_LATE_COPY_S = 1800.0
-"""A copy whose answer did not come in time may still be made, behind a delete."""
 _BUNDLES = "machines/bundles/"
 _KEEP_BUNDLES_S = 30 * 86400.0
 """A machine that starts meanwhile finds its own again or has it made anew."""
@@ -49,7 +48,7 @@ class Prune:
         with _going_on():
             count += self._expire()
         with _going_on():
-            count += await self._remove_strays()
+            count += await settle_claims(self._context)
         with _going_on():
             count += await self._remove_jobs()
         await self._remove_machines()
@@ -72,22 +71,6 @@ class Prune:
                 ended_at=now, reason=Reason.EXPIRED,
             )  # fmt: skip
             count += moved is not None
-        return count
-
-    async def _remove_strays(self) -> int:
-        """Results whose publication a crash or a cancel cut short."""
-        count = 0
-        for job_id, key, ended_at in self._context.store.jobs.stray_outputs():
-            try:
-                await self._context.storage.delete(key)
-            except ControllerError as error:
-                log.warning(
-                    "The result of job %s, which nobody waits for, stays: %s", job_id, error
-                )
-                continue
-            if self._context.clock() - ended_at > _LATE_COPY_S:
-                self._context.store.jobs.drop_claim(job_id)
-                count += 1
         return count
 
     async def _remove_jobs(self) -> int:

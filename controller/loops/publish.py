@@ -2,7 +2,8 @@
 
 The runner's word is checked against the object: its size, our own hash where that is cheap, and
 what a probe of ours finds in it. Then it is copied to its final key, and only the guarded moves in
-the database make it the job's result: an old attempt or a cancelled job cannot publish.
+the database make it the job's result: an old attempt or a cancelled job cannot publish, nor does
+what it has copied stay (:mod:`controller.loops.strays`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from controller import policy
-from controller.errors import BadVideo, NotStored
+from controller.errors import BadVideo, NotStored, StorageError
 from controller.log_ids import logged
 from controller.loops.context import Context, cost_usd, free_machine
 from controller.places import output_key, sample_key
@@ -55,13 +56,28 @@ class Publisher:
         if job.sample_of is not None:
             final_key = sample_key(job.id, result.extension)
         if self._is_wanted(attempt):
-            self._context.store.jobs.claim_output(job.id, final_key)
-            await self._context.storage.copy(output_key(attempt), final_key)
+            await self._copy(attempt, final_key)
             if self._commit(job, attempt, result, final_key, look):
                 return None
-        # the name holds the job's id: whatever is there is this job's unpublished copy
+            # it may have taken as long as whatever else has become of the job
+            self._claim(attempt, final_key)
         await self._withdraw(job, final_key)
         return None
+
+    async def _copy(self, attempt: Attempt, final_key: str) -> None:
+        """Claimed first, so that no crash leaves it there; again where it failed: it may be late.
+
+        See :mod:`controller.loops.strays` for what becomes of a copy that comes too late.
+        """
+        self._claim(attempt, final_key)
+        try:
+            await self._context.storage.copy(output_key(attempt), final_key)
+        except StorageError:
+            self._claim(attempt, final_key)
+            raise
+
+    def _claim(self, attempt: Attempt, final_key: str) -> None:
+        self._context.store.claims.add(attempt.job, attempt.number, final_key)
 
     async def _check(self, job: Job, attempt: Attempt, result: Result) -> _Look:
         storage, key = self._context.storage, output_key(attempt)
@@ -122,6 +138,7 @@ class Publisher:
                 output_sha256=result.sha256, sha256_by=look.hashed_by, result=result,
                 cost_usd=current.cost_usd + cost_usd(machine, newest, now),
             )  # fmt: skip
+            store.claims.drop(job.id, attempt.number, final_key)
             free_machine(self._context, machine)
             self._learn(job, machine, result, look)
         log.info("Job %s is done: %s", job.id, final_key)
@@ -136,7 +153,11 @@ class Publisher:
         return bool(ours) and running and job.attempts == attempt.number
 
     async def _withdraw(self, job: Job, final_key: str) -> None:
-        if self._context.store.jobs.get(job.id).output_key != final_key:
+        """Remove the copy of a job that will have no result: the name holds its id, so that it is
+        no other's. Where the job goes on, the next attempt may need the key."""
+        current = self._context.store.jobs.get(job.id)
+        is_given_up = current.cancel_requested_at is not None or current.state is JobState.FAILED
+        if is_given_up and current.output_key is None:
             await self._context.storage.delete(final_key)
 
     def _learn(self, job: Job, machine: Machine, result: Result, look: _Look) -> None:

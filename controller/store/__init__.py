@@ -16,6 +16,7 @@ from controller.errors import DatabaseDamaged
 from controller.store.alarms import Alarms
 from controller.store.batches import Batches
 from controller.store.chats import Cards, Events, Inbox, Preferences
+from controller.store.claims import Claims
 from controller.store.database import Database
 from controller.store.figures import Figures
 from controller.store.jobs import Attempts, Jobs
@@ -36,6 +37,7 @@ class Store:
         self._db = Database(path, clock=clock, back_up=back_up)
         self.jobs = Jobs(self._db)
         self.attempts = Attempts(self._db)
+        self.claims = Claims(self._db)
         self.listings = Listings(self._db)
         self.machines = Machines(self._db)
         self.speeds = Speeds(self._db)

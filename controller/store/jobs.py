@@ -219,12 +219,14 @@ class Jobs:
         """Jobs whose leftovers may go: drafts that nobody started, and jobs that ended.
 
         Not those which a later job repeats, as long as that one is kept: it may go on behind their
-        segments.
+        segments. Nor those whose result may have to be copied once more.
         """
         rows = self._db.rows(
             """SELECT * FROM jobs WHERE pruned_at IS NULL
                  AND NOT EXISTS (SELECT 1 FROM jobs AS later
                                  WHERE later.predecessor = jobs.id AND later.pruned_at IS NULL)
+                 AND NOT EXISTS (SELECT 1 FROM claims
+                                 WHERE claims.job = jobs.id AND claims.key = jobs.output_key)
                  AND ended_at < CASE WHEN started_at IS NULL THEN :discarded ELSE :ended END
                ORDER BY ended_at LIMIT 100""",
             discarded=discarded_before, ended=ended_before,
@@ -256,26 +258,6 @@ class Jobs:
         """Whether the input and leftovers of a job have not been pruned."""
         row = self._db.row("SELECT pruned_at FROM jobs WHERE id = :id", id=job_id)
         return row is not None and row["pruned_at"] is None
-
-    def claim_output(self, job_id: str, key: str) -> None:
-        """Write down where a result is about to be copied, so that no crash leaves it there."""
-        with self._db.transaction():
-            self._db.run(
-                "UPDATE jobs SET output_claim = :key WHERE id = :id AND state = 'running'",
-                key=key, id=job_id,
-            )  # fmt: skip
-
-    def stray_outputs(self) -> list[tuple[str, str, float]]:
-        """Ids, keys and ends of jobs whose results were copied and will never be published."""
-        rows = self._db.rows(
-            """SELECT id, output_claim, ended_at FROM jobs
-               WHERE output_claim IS NOT NULL AND state IN ('failed', 'cancelled')"""
-        )
-        return [(row["id"], row["output_claim"], row["ended_at"]) for row in rows]
-
-    def drop_claim(self, job_id: str) -> None:
-        with self._db.transaction():
-            self._db.run("UPDATE jobs SET output_claim = NULL WHERE id = :id", id=job_id)
 
     def set_pruned(self, job_id: str) -> None:
         with self._db.transaction():

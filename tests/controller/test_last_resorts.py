@@ -78,7 +78,7 @@ async def test_a_copy_that_is_made_behind_the_cancel_does_not_stay(house):
     assert await house.storage.entries("output/") == []
     house.clock.advance(3600)
     await house.prune.tick()
-    assert house.store.jobs.stray_outputs() == []
+    assert house.store.claims.of_ended() == []
 
 
 async def test_a_machine_is_no_stranger_while_its_create_call_is_answered(rented):
