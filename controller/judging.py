@@ -245,8 +245,8 @@ class Judge:
         """None where the offer ends before a longer run that would be agreed to."""
         terms = self._offer_terms(job, ranked)
         lasts_s = ranked.offer.duration_s
-        lives_s = policy.lifetime_s(terms.limit_s, self._settings)
-        return terms if lasts_s is None or lasts_s >= lives_s else None
+        longest_s = self._quotes.longest_s(terms.limit_s)
+        return terms if lasts_s is None or lasts_s >= longest_s else None
 
     def _offer_terms(self, job: Job, ranked: Ranked) -> Terms:
         offer, settings = ranked.offer, self._settings
@@ -263,7 +263,7 @@ class Judge:
         most_usd = policy.reservation_usd(
             round_price(offer.usd_per_hour) if ranked.failed else offer.usd_per_hour,
             traffic_usd,
-            policy.lifetime_s(limit_s, settings),
+            self._quotes.longest_s(limit_s),
         )
         over = {
             Limit.PRICE: Filter.PRICE in ranked.failed,

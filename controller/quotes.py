@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 from collections.abc import Callable
 
 from controller import market, policy
-from controller.clock import latest_of
+from controller.clock import doubt_s, latest_of
 from controller.errors import ControllerError, ProviderError, Unclear
 from controller.market import Market, Wish
 from controller.providers.base import Need, Offer, Provider
@@ -62,7 +63,8 @@ class Quotes:
             cap = price_cap(job, self._settings)
             need = Need(max_usd_per_hour=cap)
             return Wish(need=need, in_gb=0, out_gb=0, max_usd_per_hour=cap, cuda=None)
-        wish = market.wish_for(job, self._settings, self.lifetime_s(job))
+        longest_s = self.longest_s(time_limit_s(job, self._settings))
+        wish = market.wish_for(job, self._settings, longest_s)
         # jobs of about one size share an answer of the market
         disk_gb = -(-wish.need.disk_gb // _DISK_STEP_GB) * _DISK_STEP_GB
         failed_on = self._store.machines.hosts_of(job.id)
@@ -71,8 +73,18 @@ class Quotes:
         )
 
     def lifetime_s(self, job: Job) -> float:
-        """How long a machine lives at most that is rented for a job."""
+        """How long a machine lives at most that is rented for a job, by the right clock."""
         return policy.lifetime_s(time_limit_s(job, self._settings), self._settings)
+
+    def longest_s(self, limit_s: float) -> float:
+        """For how long it may have to be paid for, where an attempt may run so long.
+
+        Whatever is held against a budget or an offer's end is reckoned by this: it lives longer
+        where its deadline was made by a clock that turns out to be ahead.
+        """
+        # whole minutes, so that an answer of the market does for more than one look
+        minutes = math.ceil(doubt_s(self._clock) / 60)
+        return policy.lifetime_s(limit_s, self._settings) + 60 * minutes
 
     def suits(self, job: Job, machine: Machine) -> bool:
         """Whether a machine that was rented for another job will do for this one."""
@@ -94,9 +106,11 @@ class Quotes:
     def most_usd(self, job: Job, machine: Machine) -> float:
         """What the longest run of a job costs on a machine that is up."""
         longest_s = min(
-            machine.expires_at - self._clock(),
+            machine.expires_at - latest_of(self._clock),
             policy.BOOT_ALLOWANCE_S + time_limit_s(job, self._settings),
         )
+        # its deadline is by the clock that is further, and the other one may be right
+        longest_s += doubt_s(self._clock)
         return machine.usd_per_hour * longest_s / 3600 + self.traffic_usd(job, machine)
 
     def traffic_usd(self, job: Job, machine: Machine) -> float:

@@ -7,7 +7,7 @@ import logging
 from ulid import ULID
 
 from controller import bootstrap, market, policy
-from controller.clock import doubt_s, latest_of
+from controller.clock import latest_of
 from controller.errors import ProviderError
 from controller.images import capabilities, parse_image_cuda
 from controller.labels import Label
@@ -36,10 +36,8 @@ class Rent:
         context = self._context
         now = context.clock()
         machine_id = str(ULID())
-        lifetime_s = context.quotes.lifetime_s(job)
-        expires_at = latest_of(context.clock) + lifetime_s
-        # by the other clock it may live longer
-        longest_s = lifetime_s + doubt_s(context.clock)
+        expires_at = latest_of(context.clock) + context.quotes.lifetime_s(job)
+        longest_s = context.quotes.longest_s(time_limit_s(job, context.settings))
         wish = context.quotes.wish(job)
         traffic_usd = market.traffic_usd(
             wish,

@@ -2,10 +2,10 @@ import pytest
 
 from controller.clock import FOLLOWED_S, SLEW, SteadyClock, wall_of
 from controller.labels import Label
-from controller.records import Actor
+from controller.records import Actor, Limit
 from controller.states import JobState, MachineState
-from remote_runner.protocol import Grant, Reason, from_json
-from tests.controller.conftest import House
+from remote_runner.protocol import Grant, Phase, Reason, from_json
+from tests.controller.conftest import House, video
 from tests.controller.standins import RentedProvider
 
 HOUR_S = 3600.0
@@ -109,6 +109,10 @@ def set_house(tmp_path):
     house.store.close()
 
 
+async def look_at(house, job):
+    return await house.controller._samples._judge.look(house.job(job))
+
+
 def read_grant(house, job):
     return from_json(Grant, (house.settings.storage_dir / f"jobs/{job.id}/1/grant").read_bytes())
 
@@ -131,6 +135,59 @@ async def test_a_machine_lives_as_long_as_is_paid_for_whichever_clock_is_right(s
         assert grant.deadline_at - right >= 600
     assert Label.parse(machine.label).expires_at == int(machine.expires_at)
     assert paid_s == pytest.approx(lifetime_s + abs(jump_s), abs=2)
+
+
+@pytest.mark.parametrize("jump_s", [HOUR_S, 90.0, 0.0, -HOUR_S])
+async def test_what_is_quoted_is_what_is_reserved_and_what_the_offer_has_to_last(
+    set_house, jump_s
+):
+    house, clock = set_house, set_house.clock
+    house.change(job_timeout_s=600)
+    job = await house.queued()
+    clock.set(jump_s)
+    quotes = house.context.quotes
+    look = await look_at(house, job)
+    assert look.terms.over == frozenset()
+    await house.tick()
+    machine = house.machine()
+    assert machine.reserved_usd <= look.terms.most_usd
+    longest_s = machine.expires_at - min(clock(), clock.times.wall)
+    assert quotes.wish(house.job(job)).need.min_duration_s >= longest_s - 1
+
+
+@pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S])
+async def test_a_job_that_does_not_fit_by_the_other_clock_is_not_said_to_fit(set_house, jump_s):
+    house, clock = set_house, set_house.clock
+    house.change(job_timeout_s=600)
+    draft = await house.draft()
+    look = await look_at(house, draft)
+    house.change(job_budget=look.terms.most_usd * 1.2)
+    assert (await look_at(house, draft)).terms.over == frozenset()
+    clock.set(jump_s)
+    look = await look_at(house, draft)
+    assert look.terms.over == {Limit.JOB_BUDGET}
+
+
+@pytest.mark.parametrize("jump_s", [HOUR_S, 0.0, -HOUR_S])
+async def test_a_job_on_a_warm_machine_is_held_against_all_that_it_may_cost(set_house, jump_s):
+    house, clock = set_house, set_house.clock
+    house.change(job_timeout_s=1800)
+    first = await house.queued("first.mp4")
+    await house.tick()
+    machine = house.machine()
+    house.store.machines.change(machine, expires_at=clock() + 4 * HOUR_S)
+    house.runner.heartbeat(machine, phase=Phase.FINISHED)
+    house.runner.finish(machine, video(width=640, height=360))
+    await house.tick(10)
+    assert house.job(first).state is JobState.DONE
+    clock.set(jump_s)
+    second = await house.queued("second.mp4")
+    most_usd = house.context.quotes.most_usd(house.job(second), house.machine())
+    await house.tick()
+    (attempt,) = house.store.attempts.of_job(second.id)
+    assert attempt.machine == machine.id
+    longest_s = attempt.deadline_at - min(clock(), clock.times.wall)
+    assert most_usd >= machine.usd_per_hour * (longest_s - 2) / 3600 + attempt.traffic_usd
 
 
 @pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S])
