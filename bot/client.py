@@ -15,7 +15,13 @@ from aiogram.client.session.middlewares.base import (
     NextRequestMiddlewareType,
 )
 from aiogram.client.telegram import TelegramAPIServer
-from aiogram.exceptions import ClientDecodeError, TelegramRetryAfter
+from aiogram.exceptions import (
+    ClientDecodeError,
+    TelegramAPIError,
+    TelegramNetworkError,
+    TelegramRetryAfter,
+    TelegramServerError,
+)
 from aiogram.methods import (
     EditMessageCaption,
     EditMessageMedia,
@@ -38,6 +44,8 @@ _SENDS = (
     SendMessage, SendPhoto, SendVideo, SendDocument,
     EditMessageText, EditMessageCaption, EditMessageMedia, EditMessageReplyMarkup,
 )  # fmt: skip
+#: What is none of Telegram's own.
+_NO_ANSWERS = (TelegramNetworkError, TelegramServerError)
 
 
 def make_bot(settings: BotSettings, session: BaseSession | None = None) -> Bot:
@@ -61,11 +69,13 @@ def make_bot(settings: BotSettings, session: BaseSession | None = None) -> Bot:
 
 
 class CountCalls(BaseRequestMiddleware):
-    """Counts calls of the Bot API and those that came too often, for who watches."""
+    """Counts calls of the Bot API and those that came too often, for who watches; notes when
+    Telegram answered last, be it with a refusal."""
 
     def __init__(self, vitals: Vitals) -> None:
         self._vitals = vitals
         vitals.beat("poller")
+        vitals.beat("telegram")
 
     async def __call__(
         self,
@@ -77,9 +87,13 @@ class CountCalls(BaseRequestMiddleware):
         self._vitals.count("telegram_calls", name)
         try:
             answer = await make_request(bot, method)
-        except TelegramRetryAfter:
-            self._vitals.count("telegram_floods", name)
+        except TelegramAPIError as error:
+            if isinstance(error, TelegramRetryAfter):
+                self._vitals.count("telegram_floods", name)
+            if not isinstance(error, _NO_ANSWERS):
+                self._vitals.beat("telegram")
             raise
+        self._vitals.beat("telegram")
         if name == "getUpdates":
             self._vitals.beat("poller")
         return answer

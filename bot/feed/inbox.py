@@ -48,7 +48,7 @@ OUTAGES = (
 #: Kinds of these that another try does not end.
 _LASTING = (TelegramEntityTooLarge, NotStored, TooLarge)
 _AWAY_S = 90.0
-"""Without an answer for so long to getUpdates, which is asked twice a minute, Telegram is away."""
+"""Without any answer for so long, while getUpdates asks twice a minute, Telegram is away."""
 GiveUp = Callable[[Update], Awaitable[None]]
 
 
@@ -72,8 +72,9 @@ class Limits:
     retry_s: float = 0.5
     """Wait after the first crash; it doubles."""
     outage_s: float = 3600.0
-    """How long one update may go on failing for reasons of the network while Telegram answers
-    others, over all tries; while it answers nobody, that is no fault of an update."""
+    """How long one update may go on failing for reasons of the network, over all tries. While
+    Telegram answers nothing at all, not even with a refusal, that is no fault of an update; what
+    storage does says nothing of Telegram."""
     drain_s: float = 5.0
     """How long running handlers may go on when the program stops."""
     backoff: Backoff = field(default_factory=Backoff)
@@ -244,7 +245,7 @@ class Inbox:
                 wait_s = self._limits.backoff.wait_s(failures)
                 if isinstance(error, TelegramRetryAfter):
                     wait_s = error.retry_after
-                if not self._is_telegram_away:
+                if isinstance(error, StorageError) or not self._is_telegram_away:
                     patience.left_s -= loop.time() - began + wait_s
             except DatabaseFull as error:
                 failures += 1
@@ -255,7 +256,7 @@ class Inbox:
 
     @property
     def _is_telegram_away(self) -> bool:
-        age_s = self._controller.vitals.age("poller")
+        age_s = self._controller.vitals.age("telegram")
         return age_s is not None and age_s > _AWAY_S
 
     async def _feed_once(self, update: Update) -> None:

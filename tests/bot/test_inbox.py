@@ -4,11 +4,17 @@ import json
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from aiogram.exceptions import ClientDecodeError, TelegramNetworkError, TelegramRetryAfter
+from aiogram.exceptions import (
+    ClientDecodeError,
+    TelegramConflictError,
+    TelegramNetworkError,
+    TelegramRetryAfter,
+)
 from aiogram.types import Update
 
+from bot.client import CountCalls
 from bot.feed.inbox import Inbox, Limits, find_lane
-from bot.feed.poller import Backoff, Poller
+from bot.feed.poller import Backoff, GetRawUpdates, Poller
 from bot.handlers.errors import tell_crash
 from bot.texts import Texts
 from controller.errors import NotStored, StorageError
@@ -243,13 +249,14 @@ async def test_outages_do_not_count_as_crashes(stage, handled, fault):
     assert stage.session.sent == []
 
 
-def fail_for_ever(stage, handled):
+def fail_for_ever(stage, handled, error=None):
     """A try takes ten virtual minutes and comes to nothing, whatever the others do."""
+    error = error or TelegramNetworkError(method=None, message="reset")
 
     async def hook(update):
         if update.message.text == "a":
             await asyncio.sleep(600)
-            raise TelegramNetworkError(method=None, message="reset")
+            raise error
 
     handled.hook = hook
     store(stage, stage.message(text="a"), stage.message(text="b"))
@@ -260,12 +267,12 @@ async def _wait_for_the_lane(stage, handled, *, answers):
     loop, vitals = asyncio.get_running_loop(), stage.house.controller.vitals
     limits = Limits(backoff=Backoff(first_s=10, longest_s=10))
     began = loop.time()
-    vitals.beat("poller")  # as at every start
+    vitals.beat("telegram")  # as at every start
     async with running(make_inbox(stage, limits)):
         while stage.house.controller.inbox_pending():
             now_s = loop.time() - began
             if answers(now_s):
-                vitals.beat("poller")
+                vitals.beat("telegram")
             if now_s > 10 * 3600:
                 break
             await asyncio.sleep(30)
@@ -289,6 +296,39 @@ def test_while_telegram_answers_nobody_an_update_waits_however_long_that_takes(s
         lambda _: _wait_for_the_lane(stage, handled, answers=lambda now_s: now_s > away_s)
     )
     assert away_s + 3000 <= took_s <= away_s + 3600 + 3 * 600 + 120
+
+
+def test_what_storage_fails_by_uses_up_patience_though_telegram_is_away(stage, handled):
+    fail_for_ever(stage, handled, StorageError("input/uploads/a.mp4: SlowDown"))
+    took_s = run_virtual(lambda _: _wait_for_the_lane(stage, handled, answers=lambda _: False))
+    assert 3600 <= took_s <= 3600 + 3 * 600 + 120
+    assert handled[-1] == 2
+
+
+def test_a_refusal_is_an_answer_as_well(stage, handled):
+    """Another bot polls with the same token, for instance."""
+    fail_for_ever(stage, handled)
+    count = CountCalls(stage.house.controller.vitals)
+    refused = TelegramConflictError(method=GetRawUpdates(), message="terminated by other request")
+
+    async def refuse(bot, method):
+        raise refused
+
+    async def wait():
+        polling = asyncio.create_task(_poll(count, refuse))
+        took_s = await _wait_for_the_lane(stage, handled, answers=lambda _: False)
+        polling.cancel()
+        return took_s
+
+    took_s = run_virtual(lambda _: wait())
+    assert 3600 <= took_s <= 3600 + 3 * 600 + 120
+
+
+async def _poll(count, ask):
+    while True:
+        with suppress(TelegramConflictError):
+            await count(ask, None, GetRawUpdates())
+        await asyncio.sleep(30)
 
 
 async def test_what_is_not_in_storage_is_no_outage_of_storage(stage, handled):
