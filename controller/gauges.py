@@ -23,6 +23,8 @@ STRANGERS, SPARED, CREDIT, WRITABLE = "strangers", "strangers_spared", "credit_u
 STRAYS, NO_STRAYS = "strays", "no_strays"
 """How many there are, and the beat of a listing without any."""
 BACKUP, BACKUP_FAILURES = "backup", "backup_failures"
+LOOKED_AT = "alarm"
+"""Beats of each kind of trouble of which it could be told whether it is there."""
 NOTIFIER = "notifier"
 """The cursor of those who show events in chats, and their beat among the loops."""
 _WEBHOOK = "webhook"
@@ -73,10 +75,13 @@ class Gauges:
         return list_standing(alarms.values())
 
     def list_found(self, vitals: Vitals, *, runs_here: bool) -> list[Alarm]:
-        """What stands by what the loops found that run now, in this process or another; what an
-        earlier one left standing is nothing until they have looked."""
-        has_looked = not runs_here or vitals.figure(WRITABLE) is not None
-        return list_standing(self._list_known()) if has_looked else []
+        """What stands by what the loops found that run now, in this process or another. Of what
+        an earlier process left standing each kind is nothing until this one has looked at it."""
+        standing = list_standing(self._list_known())
+        if not runs_here:
+            return standing
+        looked_at = vitals.ages(LOOKED_AT)
+        return [alarm for alarm in standing if alarm.kind in looked_at]
 
     def _list_known(self) -> list[Alarm]:
         """As loops keep it, of this process or another; left rows tell nothing of now."""

@@ -118,14 +118,16 @@ def _note_loss(database: Path, loss: str, clock: Callable[[], float]) -> None:
             note_restoration(store, restoration)
     finally:
         store.close()
+    journal.end(database)
     journal.put_away(database, aside)
     log.error("The newest changes of %s are lost: %s; the rest is whole", database.name, loss)
 
 
 def _remove_leftovers(database: Path) -> None:
-    """What a restoration left that was killed: a copy half made, a second name of this file."""
-    for path in database.parent.glob(f"{database.stem}.restoring*"):
-        path.unlink()
+    """What was killed on the way: a copy half made, a second name of this file."""
+    for name in (f"{database.stem}.restoring*", f"{database.name}.*.partial"):
+        for path in database.parent.glob(name):
+            path.unlink(missing_ok=True)
     for path in database.parent.glob(f"{database.name}.*-*"):
         if database.exists() and path.samefile(database):
             path.unlink()

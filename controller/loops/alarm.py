@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from controller.alarms import follow_up
 from controller.alerts import Alert, AlertKind, Severity, find_alerts, list_unknown
 from controller.errors import DatabaseError, ProviderError, Unclear
-from controller.gauges import CREDIT, WRITABLE, Gauges
+from controller.gauges import CREDIT, LOOKED_AT, WRITABLE, Gauges
 from controller.loops.context import Context
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,9 @@ class AlarmLoop:
         changed = follow_up(alarms.select(), alerts, unknown, now)
         for alarm in changed:
             alarms.save(alarm)
+        for kind in AlertKind:
+            if kind not in unknown:
+                self._context.vitals.beat(f"{LOOKED_AT}:{kind}")
         return len(changed)
 
     async def _look_at_credit(self) -> None:

@@ -54,11 +54,23 @@ def keep_loss(database: Path) -> str | None:
     if loss is None or _find_loss(journal) != loss:
         return _find_loss(kept)
     try:
-        kept.unlink(missing_ok=True)
-        add_name(journal, kept)
+        _copy_whole(journal, kept)
     except OSError as error:
         log.warning("The damaged journal is not kept: %s", error)
     return loss
+
+
+def end(database: Path) -> None:
+    """Write what is good of the journal into the file, and empty it: where others have it open it
+    stays, and what was lost in it would be found once more."""
+    try:
+        with snapshots.connect(database) as db:
+            is_read = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.Error as error:
+        log.warning("The damaged journal stays in use: %s", error)
+        return
+    if is_read:
+        log.warning("The damaged journal stays in use: another process reads from it")
 
 
 def put_away(database: Path, aside: Path) -> None:
@@ -80,6 +92,17 @@ def add_name(path: Path, other: Path) -> None:
     except OSError:
         shutil.copy2(path, other)
         snapshots.sync(other)
+
+
+def _copy_whole(path: Path, target: Path) -> None:
+    """The content, not a second name: whoever has the file open goes on writing into it."""
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        shutil.copyfile(path, partial)
+        snapshots.sync(partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _kept_path(database: Path) -> Path:
