@@ -15,7 +15,7 @@ TENDER = (
     "before vast PUT asks/N @ Rent.create",
     "after vast PUT asks/N @ Rent.create",
     "before vast DELETE instances/N @ Reap._destroy_all",
-    "after storage copy_object @ Publisher.publish",
+    "after storage copy_object @ Publisher._copy",
     "before commit @ Publisher._commit",
     "before commit @ Memory.inbox_add",
     "after telegram sendVideo @ Delivery._send_file",
