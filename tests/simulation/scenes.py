@@ -95,37 +95,48 @@ class Scene(World):
 
     # --- what a script is made of --------------------------------------------------------------
 
-    async def until(self, holds: Callable[[], object], patience_s: float = _PATIENCE_S) -> bool:
-        """Wait for something, though not for ever; whether it came about."""
-        ends_at = self.loop.time() + patience_s
+    async def until(self, what: str, holds: Callable[[], object]) -> bool:
+        """Wait for something, though not for ever; whether it came about. If not, the story is
+        another one than its script tells, and that is a finding."""
+        ends_at = self.loop.time() + _PATIENCE_S
         while not holds() and self.loop.time() < ends_at:
             await asyncio.sleep(_STEP_S)
             self.invariants.check()
-        return bool(holds())
+        if not holds():
+            self.invariants.note(10, f"the scene has waited for {what} in vain")
+            return False
+        return True
 
-    async def press(self, user: int, data: str, *, patience_s: float = _PATIENCE_S) -> None:
-        """Press the newest button whose data begin so, as soon as there is one."""
+    async def press(self, user: int, data: str, name: str = "") -> None:
+        """Press the newest button whose data begin so, as soon as there is one; with ``name`` one
+        of the job for that video, as an older card may still show what it was."""
 
         def look() -> tuple[int, str] | None:
+            job = self._newest(name)["id"]
+            if name and not job:
+                return None
             for message in reversed(self.telegram.messages(user)):
                 for each in self.telegram.buttons(message):
-                    if each.startswith(data):
+                    if each.startswith(data) and job in each:
                         return message.id, each
             return None
 
-        if await self.until(look, patience_s):
+        if await self.until(f"a button {data} of {user} {name}".strip(), look):
             message, whole = look()
             self.telegram.press(user, user, message, whole)
             await asyncio.sleep(_STEP_S)
 
     def state_of(self, name: str) -> str:
         """Of the newest job for a video of this name."""
-        sql = "SELECT state FROM jobs WHERE source_name = ? ORDER BY id DESC LIMIT 1"
-        rows = self.rows(sql, name)
-        return rows[0]["state"] if rows else ""
+        return self._newest(name)["state"]
+
+    def _newest(self, name: str) -> dict[str, str]:
+        sql = "SELECT id, state FROM jobs WHERE source_name = ? ORDER BY id DESC LIMIT 1"
+        return next(iter(self.rows(sql, name)), {"id": "", "state": ""})
 
     async def reaches(self, name: str, *states: str) -> None:
-        await self.until(lambda: self.state_of(name) in states)
+        wanted = f"{name} to be {' or '.join(states)}"
+        await self.until(wanted, lambda: self.state_of(name) in states)
 
     def send(self, user: int, name: str, seconds: float = 12.0) -> None:
         self.telegram.send_video(user, user, self.people.film(seconds), name=name)
@@ -176,21 +187,21 @@ async def cancel(scene: Scene) -> None:
     """Plans that are dropped, and starts that are taken back: booting, waiting and at work."""
     scene.send(BOB, "c.mp4")
     await scene.press(BOB, "j:start")
-    await scene.until(lambda: "booting" in scene.watching.machines())
+    await scene.until("a boot", lambda: "booting" in scene.watching.machines())
     await scene.press(BOB, "j:ask")
     await scene.press(BOB, "j:yes")
     scene.send(ANN, "d.mp4")
     await scene.press(ANN, "j:ask")
     await scene.reaches("d.mp4", "cancelled")
     scene.send(ANN, "a.mp4", 300.0)
-    await scene.press(ANN, "j:start")
+    await scene.press(ANN, "j:start", "a.mp4")
     scene.send(BOB, "b.mp4")
-    await scene.press(BOB, "j:start")
-    await scene.press(BOB, "j:ask")
-    await scene.press(BOB, "j:yes")
-    await scene.until(lambda: "running" in scene.watching.attempts())
-    await scene.press(ANN, "j:ask")
-    await scene.press(ANN, "j:yes")
+    await scene.press(BOB, "j:start", "b.mp4")
+    await scene.press(BOB, "j:ask", "b.mp4")
+    await scene.press(BOB, "j:yes", "b.mp4")
+    await scene.until("work", lambda: "running" in scene.watching.attempts())
+    await scene.press(ANN, "j:ask", "a.mp4")
+    await scene.press(ANN, "j:yes", "a.mp4")
     await scene.reaches("a.mp4", "cancelled")
 
 
@@ -199,13 +210,12 @@ async def hold(scene: Scene) -> None:
     scene.send(ANN, "a.mp4")
     await scene.press(ANN, "j:start")
     await scene.reaches("a.mp4", "held")
-    await scene.press(ANN, "j:admin", patience_s=60)
     await scene.press(ADMIN, "j:ok")
     scene.send(BOB, "b.mp4")
     await scene.press(BOB, "j:start")
     await scene.reaches("b.mp4", "held")
-    await scene.press(BOB, "j:admin", patience_s=60)
     await scene.press(ADMIN, "j:deny")
+    await scene.reaches("b.mp4", "cancelled")
     await scene.reaches("a.mp4", "done")
 
 
@@ -213,7 +223,8 @@ async def look_at_sample(scene: Scene) -> None:
     """A sample first, then the whole, on the machine that is warm."""
     scene.send(ANN, "a.mp4", 24.0)
     await scene.press(ANN, "j:sample")
-    await scene.until(lambda: scene.rows("SELECT 1 FROM jobs WHERE sample_of AND state = 'done'"))
+    is_sampled = "SELECT 1 FROM jobs WHERE sample_of AND state = 'done'"
+    await scene.until("a sample", lambda: scene.rows(is_sampled))
     await scene.press(ANN, "j:start")
     await scene.reaches("a.mp4", "done")
 
@@ -222,7 +233,7 @@ async def do_batch(scene: Scene) -> None:
     """All videos of a folder, one after another on one machine."""
     scene.telegram.send_text(ANN, ANN, "/batch input/c1")
     await scene.press(ANN, "bt:start")
-    await scene.until(lambda: scene.state_of("three.mp4") == "done")
+    await scene.reaches("three.mp4", "done")
 
 
 async def fail(scene: Scene) -> None:
