@@ -98,6 +98,7 @@ def _copy_whole(path: Path, target: Path) -> None:
     """The content, not a second name: whoever has the file open goes on writing into it."""
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
+        partial.touch(mode=0o600)  # what people sent is in it
         shutil.copyfile(path, partial)
         snapshots.sync(partial)
         partial.replace(target)

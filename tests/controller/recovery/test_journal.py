@@ -178,3 +178,10 @@ def test_a_journal_that_goes_with_a_damaged_file_is_set_aside_with_it(killed, cl
     assert asides(killed) == [told.set_aside, f"{told.set_aside}-wal"]
     recover(killed, clock=clock)
     assert read(killed, clock)[2] == told
+
+
+def test_a_journal_that_is_kept_is_for_its_owner_alone(tmp_path):
+    path = tmp_path / "noxfvr.db-wal"
+    path.write_bytes(b"frames")
+    journal._copy_whole(path, tmp_path / "kept")
+    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o600
