@@ -44,7 +44,7 @@ _SENDS = (
     SendMessage, SendPhoto, SendVideo, SendDocument,
     EditMessageText, EditMessageCaption, EditMessageMedia, EditMessageReplyMarkup,
 )  # fmt: skip
-#: What is none of Telegram's own.
+#: They do not show that Telegram is there: its servers, or a proxy, answer so while it is away.
 _NO_ANSWERS = (TelegramNetworkError, TelegramServerError)
 
 

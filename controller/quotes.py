@@ -73,11 +73,12 @@ class Quotes:
         )
 
     def lifetime_s(self, job: Job) -> float:
-        """How long a machine lives at most that is rented for a job, by the right clock."""
+        """How long a machine lives at most that is rented for a job, by the clock that made its
+        deadline."""
         return policy.lifetime_s(time_limit_s(job, self._settings), self._settings)
 
     def longest_s(self, limit_s: float) -> float:
-        """For how long it may have to be paid for, where an attempt may run so long.
+        """For how long a machine may have to be paid for whose attempts may take ``limit_s``.
 
         Whatever is held against a budget or an offer's end is reckoned by this: it lives longer
         where its deadline was made by a clock that turns out to be ahead.
@@ -196,7 +197,7 @@ class Quotes:
         """As :meth:`estimate`, up to a minute old: for sums over many jobs."""
         now = self._clock()
         at, task, expected = self._rough.get(job.id, (float("-inf"), None, None))
-        if expected is None or task != job.task or now - at > _ROUGH_S:
+        if expected is None or task != job.task or not _is_within(now - at, _ROUGH_S):
             if len(self._rough) >= _MOST_ROUGH:
                 self._rough.clear()
             expected = self.estimate(job)
@@ -225,7 +226,7 @@ class Quotes:
         """An answer that is young enough, else a new one; or the refusal that came meanwhile."""
         now = self._clock()
         at, offers = self._answers.get(need, (float("-inf"), []))
-        if now - at <= (keep_s if offers else max(keep_s, _KEEP_NONE_S)):
+        if _is_within(now - at, keep_s if offers else max(keep_s, _KEEP_NONE_S)):
             return offers
         search, refusal = self._refusals.get(need, (0, None))
         if refusal and search > after:
@@ -238,7 +239,9 @@ class Quotes:
             raise
         self._refusals.pop(need, None)
         self._answers = {
-            n: kept for n, kept in self._answers.items() if now - kept[0] < _KEEP_WHOLE_S
+            n: kept
+            for n, kept in self._answers.items()
+            if _is_within(now - kept[0], _KEEP_WHOLE_S)
         }
         self._asking = {
             n: lock for n, lock in self._asking.items() if lock.locked() or n in self._answers
@@ -255,9 +258,16 @@ class Quotes:
         else:
             offers = await self._provider.offers(need)
         now = self._clock()
-        self._taken = {name: at for name, at in self._taken.items() if now - at < _TAKEN_S}
+        self._taken = {
+            name: at for name, at in self._taken.items() if _is_within(now - at, _TAKEN_S)
+        }
         ours = {machine.host for machine in self._store.machines.select() if machine.host}
         return [each for each in offers if each.machine_id not in ours | self._taken.keys()]
+
+
+def _is_within(age_s: float, keep_s: float) -> bool:
+    """Whether it is no older; what is yet to come was noted by a clock that was ahead."""
+    return 0 <= age_s <= keep_s
 
 
 def _share(job: Job) -> float:

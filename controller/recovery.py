@@ -6,6 +6,7 @@ dead, and a restored database keeps its name.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -129,5 +130,7 @@ def _remove_leftovers(database: Path) -> None:
         for path in database.parent.glob(name):
             path.unlink(missing_ok=True)
     for path in database.parent.glob(f"{database.name}.*-*"):
-        if database.exists() and path.samefile(database):
-            path.unlink()
+        # another process that opens it may just have put its partial copy in its place
+        with contextlib.suppress(FileNotFoundError):
+            if path.samefile(database):
+                path.unlink()

@@ -86,6 +86,7 @@ async def open_controller(
             with contextlib.suppress(asyncio.CancelledError):
                 await keeper
             await loops.watch.close()
+            await loops.prune.close()
             if controller.reconciles and context.store.damage is None:
                 await _tell_rest(loops.webhook)
 

@@ -43,7 +43,7 @@ class Quoting:
         """Ask, unless that goes on already or was in vain a moment ago."""
         task, failed_at = self._failed.get(job.id, ("", 0.0))
         if job.id in self._asking or (
-            task == to_json(job.task) and self._controller.clock() - failed_at < _AGAIN_S
+            task == to_json(job.task) and 0 <= self._controller.clock() - failed_at < _AGAIN_S
         ):
             return
         asking = self._ask(job)
@@ -78,5 +78,7 @@ class Quoting:
 
     def _note_failure(self, job: Job) -> None:
         now = self._controller.clock()
-        self._failed = {k: each for k, each in self._failed.items() if now - each[1] < _AGAIN_S}
+        self._failed = {
+            k: each for k, each in self._failed.items() if 0 <= now - each[1] < _AGAIN_S
+        }
         self._failed[job.id] = to_json(job.task), now

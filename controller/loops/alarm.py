@@ -55,7 +55,7 @@ class AlarmLoop:
     async def _look_at_credit(self) -> None:
         """What is not told now was told before, or is not known."""
         provider, now = self._context.provider, self._context.clock()
-        if not provider.rents or now - self._credit_at < _CREDIT_S:
+        if not provider.rents or 0 <= now - self._credit_at < _CREDIT_S:
             return
         self._credit_at = now
         try:

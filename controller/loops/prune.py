@@ -13,7 +13,7 @@ from ulid import ULID
 from controller.errors import ControllerError, DatabaseFull
 from controller.log_ids import logged
 from controller.loops.context import Context
-from controller.loops.strays import settle_claims
+from controller.loops.strays import Strays
 from controller.loops.sweep import sweep_uploads
 from controller.places import job_prefix, machine_prefix
 from controller.records import Job
@@ -40,6 +40,7 @@ class Prune:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._strays = Strays(context)
         self._uploads_at = 0.0
 
     async def tick(self) -> int:
@@ -47,8 +48,7 @@ class Prune:
         count = 0
         with _going_on():
             count += self._expire()
-        with _going_on():
-            count += await settle_claims(self._context)
+        self._strays.begin()
         with _going_on():
             count += await self._remove_jobs()
         await self._remove_machines()
@@ -58,6 +58,14 @@ class Prune:
         with _going_on():
             count += self._context.store.inbox.forget(self._context.clock() - _KEEP_UPDATES_S)
         return count
+
+    async def settle(self) -> None:
+        """Wait for what goes on beside the passes."""
+        await self._strays.settle()
+
+    async def close(self) -> None:
+        """Drop what goes on beside the passes; it begins anew after a restart."""
+        await self._strays.close()
 
     def _expire(self) -> int:
         store, now = self._context.store, self._context.clock()
@@ -129,7 +137,7 @@ class Prune:
     async def _abort_uploads(self) -> int:
         """What machines uploaded in parts and nobody finished: it is paid for and not listed."""
         now = self._context.clock()
-        if now - self._uploads_at < _LOOK_AT_UPLOADS_S:
+        if 0 <= now - self._uploads_at < _LOOK_AT_UPLOADS_S:
             return 0
         self._uploads_at = now
         return await self._context.storage.abort_uploads("jobs/", _STALE_UPLOAD_S)

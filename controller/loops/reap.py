@@ -54,7 +54,7 @@ class Reap:
     def knows(self) -> bool:
         """Whether it is known what exists: while it is not, nothing more is rented."""
         known_s = self._context.clock() - self._known_at
-        return known_s <= _KNOWN_S + 3 * self._context.settings.poll_s
+        return 0 <= known_s <= _KNOWN_S + 3 * self._context.settings.poll_s
 
     async def tick(self) -> int:
         """How many machines were destroyed or found gone."""
@@ -117,6 +117,11 @@ class Reap:
                 machine, absences=machine.absences + 1, absent_since=since
             )
         changes = _news(machine, _own(machine, instances), now)
+        if "usd_per_hour" in changes and not machine.usd_per_hour:
+            # it was written off with the attempt that it was rented for
+            traffic_usd = store.attempts.traffic_usd(machine.id)
+            changes["traffic_usd"] = traffic_usd
+            changes["reserved_usd"] += traffic_usd
         if machine.absences:
             changes |= {"absences": 0, "absent_since": None}
         return store.machines.change(machine, **changes) if changes else machine

@@ -44,6 +44,8 @@ class Tail:
         self._context = context
         self._watch = watch
         self._turn = 0
+        self._shown: dict[str, dict[str, str]] = {}
+        """Of each machine the lines of the last look, and as what they are shown."""
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def tick(self) -> int:
@@ -51,6 +53,8 @@ class Tail:
         if not self._context.provider.rents:
             return 0
         machines = [m for m in self._context.store.machines.select(_FOLLOWED) if m.instance]
+        for machine_id in self._shown.keys() - {machine.id for machine in machines}:
+            del self._shown[machine_id]
         start = self._turn % len(machines) if machines else 0
         chosen = (machines[start:] + machines[:start])[:_A_TICK]
         self._turn = start + len(chosen)
@@ -69,8 +73,7 @@ class Tail:
         if not lines:
             return 0
         path = log_path(self._context.settings.logs_dir, machine.id)
-        shown = [clean(line, self._context.settings.secrets) for line in lines]
-        new = new_lines(last_lines(path), shown)
+        new = new_lines(last_lines(path), self._clean(machine, lines))
         if new:
             try:
                 append_lines(path, new)
@@ -79,6 +82,15 @@ class Tail:
                 log.warning("The log of machine %s is not kept: %s", machine.id, error)
                 return 0
         return len(new)
+
+    def _clean(self, machine: Machine, lines: Sequence[str]) -> list[str]:
+        """As :func:`clean`; what was there at the last look is not gone through once more."""
+        known, secrets = self._shown.get(machine.id, {}), self._context.settings.secrets
+        shown = {
+            line: known[line] if line in known else clean(line, secrets) for line in set(lines)
+        }
+        self._shown[machine.id] = shown
+        return [shown[line] for line in lines]
 
     def _note(self, machine: Machine, new: Sequence[str]) -> None:
         if any(MARKER in line for line in new):

@@ -154,7 +154,7 @@ class Watch:
         """A result in a bucket is asked for when it is likely, and every now and then."""
         now, phase = self._context.clock(), attempt.phase
         likely = phase in (Phase.UPLOADING, Phase.FINISHED, Phase.IDLE)
-        due = now - self._asked.get(attempt.machine, 0.0) >= _RESULT_S
+        due = not 0 <= now - self._asked.get(attempt.machine, float("-inf")) < _RESULT_S
         hinted = attempt.machine in self._hints
         if self._context.provider.rents and not (likely or due or hinted):
             return None
@@ -210,7 +210,9 @@ class Watch:
 
     @logged
     async def _publish(self, job: Job, attempt: Attempt, result: Result) -> None:
-        if self._context.clock() < self._look_again.get(attempt.machine, 0.0):
+        left_s = self._look_again.get(attempt.machine, 0.0) - self._context.clock()
+        # one that is further off was noted by a clock that was ahead
+        if 0 < left_s <= _LOOK_AGAIN_S:
             return
         try:
             complaint = await self._publisher.publish(job, attempt, result)

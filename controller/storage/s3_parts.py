@@ -123,7 +123,7 @@ class Parts:
                 await asyncio.gather(*tasks, return_exceptions=True)
             await self._complete_once(key, size, upload, parts)
         except BaseException:
-            # what stays after all is dropped with the old uploads
+            # below jobs/, what stays after all is dropped with the old uploads
             with contextlib.suppress(Exception):
                 await asyncio.shield(self._abort(key, upload))
             raise

@@ -13,7 +13,7 @@ class Claims:
         self._db = database
 
     def add(self, job_id: str, attempt: int, key: str) -> None:
-        """Write down, or that it still counts from now on."""
+        """Write it down; one that is there counts anew from now on."""
         with self._db.transaction():
             self._db.run(
                 """INSERT INTO claims (job, attempt, key, at)
@@ -31,9 +31,11 @@ class Claims:
         )
         return [Claim.from_row(row) for row in rows]
 
-    def drop(self, job_id: str, attempt: int, key: str) -> None:
+    def drop(self, job_id: str, attempt: int, key: str, *, until: float = float("inf")) -> None:
+        """Remove it, unless it counts from later than ``until``."""
         with self._db.transaction():
             self._db.run(
-                "DELETE FROM claims WHERE job = :job AND attempt = :attempt AND key = :key",
-                job=job_id, attempt=attempt, key=key,
+                """DELETE FROM claims
+                   WHERE job = :job AND attempt = :attempt AND key = :key AND at <= :until""",
+                job=job_id, attempt=attempt, key=key, until=until,
             )  # fmt: skip

@@ -304,6 +304,14 @@ class Attempts:
         )
         return Attempt.from_row(row) if row else None
 
+    def traffic_usd(self, machine_id: str) -> float:
+        """What moving the inputs and results of a machine's attempts was reckoned at."""
+        row = self._db.one(
+            "SELECT coalesce(sum(traffic_usd), 0) AS usd FROM attempts WHERE machine = :m",
+            m=machine_id,
+        )
+        return float(row["usd"])
+
     def warn(self, attempt: Attempt, lines: Sequence[str]) -> None:
         """Keep lines of its log that speak of errors, the newest fifty."""
         with self._db.transaction():

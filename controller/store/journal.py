@@ -102,6 +102,7 @@ def _copy_whole(path: Path, target: Path) -> None:
         shutil.copyfile(path, partial)
         snapshots.sync(partial)
         partial.replace(target)
+        snapshots.sync(target.parent)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -42,8 +42,9 @@ async def test_a_card_asks_once_and_shows_the_answer(rented, bot_settings, monke
 
 
 @pytest.mark.parametrize("error", [Unclear("no"), StorageError("no"), RuntimeError("a bug")])
+@pytest.mark.parametrize("passes_s", [61, -7200], ids=["a minute later", "the clock was set back"])
 async def test_trouble_with_a_quote_leaves_the_card_and_is_not_repeated_at_once(
-    rented, bot_settings, monkeypatch, error
+    rented, bot_settings, monkeypatch, error, passes_s
 ):
     stage = Stage(rented, bot_settings)
     asked = make_plan(stage, monkeypatch, error)
@@ -56,7 +57,7 @@ async def test_trouble_with_a_quote_leaves_the_card_and_is_not_repeated_at_once(
             await asyncio.sleep(0.01)
         assert len(asked) == 1
         assert "Старт" in buttons(stage.card_of(job))
-        rented.clock.advance(61)
+        rented.clock.advance(passes_s)
         stage.notifier.poke(job.id)
         await stage.until(stage.shows(job, "Машина: RTX 3060"))
 

@@ -1,6 +1,9 @@
+from unittest.mock import patch
+
 import pytest
 
 from controller.clock import FOLLOWED_S, SLEW, SteadyClock, wall_of
+from controller.errors import StorageError
 from controller.labels import Label
 from controller.records import Actor, Limit
 from controller.states import JobState, MachineState
@@ -256,3 +259,43 @@ async def test_idleness_noted_by_a_clock_that_was_ahead_begins_anew(ahead_house)
     await house.tick()
     await house.tick(house.settings.idle_s + 1)
     assert house.machine().retire_requested_at is not None
+
+
+async def test_a_result_that_could_not_be_looked_at_by_a_clock_that_was_ahead_is_soon_again(
+    ahead_house,
+):
+    house = ahead_house
+    job = await house.queued()
+    await house.tick()
+    with patch.object(house.storage, "copy", side_effect=StorageError("no answer")):
+        house.runner.finish(house.machine(), video(width=640, height=360))
+        await house.tick()
+    assert house.job(job).state is JobState.RUNNING
+    set_right(house)
+    await house.tick()
+    assert house.job(job).state is JobState.DONE
+
+
+async def test_an_answer_of_the_market_by_a_clock_that_was_ahead_does_for_nothing_later(
+    ahead_house,
+):
+    house = ahead_house
+    job = await house.draft()
+    await house.context.quotes.market(job)
+    house.clock.advance(1)
+    before = len(house.provider.searches)
+    await house.context.quotes.market(job)
+    assert len(house.provider.searches) == before
+    set_right(house)
+    await house.context.quotes.market(job)
+    assert len(house.provider.searches) == before + 1
+
+
+async def test_a_listing_by_a_clock_that_was_ahead_is_not_the_newest_for_hours(ahead_house):
+    house = ahead_house
+    await house.reap.tick()
+    assert house.reap.knows
+    set_right(house)
+    assert not house.reap.knows
+    await house.reap.tick()
+    assert house.reap.knows

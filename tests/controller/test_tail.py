@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.loops import tail
 from controller.machine_logs import clean, new_lines, speaks_of_trouble
 from controller.providers.base import InstanceStatus
 from controller.records import TERMINAL
@@ -110,6 +111,19 @@ def test_a_longer_tail_only_ever_adds_its_end(lines, seen, window):
     now = lines[max(0, seen - window) :]
     added = new_lines(before, now)
     assert now[len(now) - len(added) :] == added
+
+
+async def test_a_line_that_was_there_at_the_last_look_is_not_cleaned_once_more(
+    placed, monkeypatch
+):
+    house, job, instance = placed
+    cleaned = []
+    monkeypatch.setattr(tail, "clean", lambda line, _: cleaned.append(line) or line)
+    for last in (100, 110, 110):
+        house.provider.printed[instance] = numbered(0, last)
+        await house.tail.tick()
+    assert sorted(cleaned) == sorted(numbered(0, 110))
+    assert await shown(house, job) == numbered(0, 110)
 
 
 def test_what_looks_like_trouble():
