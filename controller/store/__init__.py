@@ -14,12 +14,13 @@ from pathlib import Path
 
 from controller.errors import DatabaseDamaged
 from controller.store.alarms import Alarms
+from controller.store.attempts import Attempts
 from controller.store.batches import Batches
 from controller.store.chats import Cards, Events, Inbox, Preferences
 from controller.store.claims import Claims
 from controller.store.database import Database
 from controller.store.figures import Figures
-from controller.store.jobs import Attempts, Jobs
+from controller.store.jobs import Jobs
 from controller.store.listings import Listings
 from controller.store.machines import Bans, Machines, Speeds
 from controller.store.ownership import Ownership

@@ -43,7 +43,7 @@ MOVES = (
         name="attempt-move-unguarded",
         breaks="An attempt that was given up is ended once more, by who read it before.",
         promise=Promise.TRUE_RESULT,
-        path="controller/store/jobs.py",
+        path="controller/store/attempts.py",
         swaps=(
             (
                 """\
