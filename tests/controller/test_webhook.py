@@ -203,6 +203,16 @@ async def test_a_receiver_that_is_down_is_told_when_it_is_back(house):
     assert json.loads(receiver.accepted[0]["body"])["job"] == job.id
 
 
+async def test_a_wait_that_began_by_a_clock_that_was_ahead_does_not_last_as_long(house, receiver):
+    hook = webhook(house, receiver.url)
+    job = await house.queued()
+    house.controller.cancel(job.id, by=Actor(7))
+    receiver.statuses = [503]
+    assert await hook.tick() == 0
+    house.clock.advance(-2 * 3600)
+    assert await hook.tick() == 1
+
+
 async def test_a_restart_repeats_what_was_not_accepted_and_nothing_else(house, receiver):
     hook = webhook(house, receiver.url)
     first, second = await house.queued("a.mp4"), await house.queued("b.mp4")
