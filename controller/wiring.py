@@ -58,11 +58,12 @@ async def open_controller(
         if owns:
             recover(settings.database, clock=clock)
         context = build_context(settings, clock=clock, outside=outside, settle=name.settle)
+        unless_open.callback(context.store.close)
+        loops = build_loops(context, outside=outside)
+        supervisor = build_supervisor(context, loops, place=not only_end)
+        controller = build_controller(context, wake=supervisor.wake, prober=outside.prober)
+        controller.reconciles = not only_look and acquire(lock)
         unless_open.pop_all()
-    loops = build_loops(context, outside=outside)
-    supervisor = build_supervisor(context, loops, place=not only_end)
-    controller = build_controller(context, wake=supervisor.wake, prober=outside.prober)
-    controller.reconciles = not only_look and acquire(lock)
     keeper = asyncio.create_task(
         keep_loops(lock, context, name, supervisor, controller), name="loops"
     )

@@ -2,13 +2,21 @@
 
 import asyncio
 import shutil
+from unittest.mock import patch
 
 import pytest
 from filelock import FileLock
 
 from controller.backups import find_backups
-from controller.errors import AlreadyRunning, DatabaseDamaged, DatabaseError, DatabaseReplaced
+from controller.errors import (
+    AlreadyRunning,
+    DatabaseDamaged,
+    DatabaseError,
+    DatabaseFull,
+    DatabaseReplaced,
+)
 from controller.loops.backup import Backup
+from controller.loops.webhook import Webhook
 from controller.recovery import recover
 from controller.settings import Settings
 from controller.store import Store, snapshots
@@ -48,6 +56,21 @@ async def test_a_start_that_fails_gives_the_directory_back(kept, database, setti
         with pytest.raises(DatabaseDamaged):
             async with open_controller(settings, must_own=True, outside=outside):
                 pass
+
+
+async def test_a_start_that_fails_at_its_first_commit_gives_the_directory_back(
+    kept, settings, outside
+):
+    """At once: not when its frames are collected one day."""
+    with (
+        patch.object(Webhook, "__init__", side_effect=DatabaseFull("no room")),
+        pytest.raises(DatabaseFull) as failed,
+    ):
+        async with open_controller(settings, must_own=True, outside=outside):
+            pass
+    async with open_controller(settings, must_own=True, outside=outside) as controller:
+        assert controller.reconciles
+    assert failed.traceback  # they are all there still
 
 
 async def test_damage_that_is_met_while_running_ends_the_process_and_the_next_start_restores(
