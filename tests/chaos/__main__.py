@@ -14,13 +14,13 @@ from pathlib import Path
 
 from tests.chaos.campaign import Report, run_campaign
 from tests.chaos.deployment import LocalDeployment, RentedDeployment
-from tests.chaos.harm import Dose
+from tests.chaos.harm import WAYS, Dose
 
 SHAPES = {"local": LocalDeployment, "rented": RentedDeployment}
 JUDGED = (
-    "controller killed", "runner killed", "videos sent", "jobs done", "machines left",
-    "jobs that did not end", "videos without an answer", "results not as recorded",
-    "messages doubled",
+    "controller killed", "runner killed", *WAYS.values(), "videos sent", "jobs done",
+    "machines left", "jobs that did not end", "videos without an answer",
+    "results not as recorded", "messages doubled",
 )  # fmt: skip
 #: Of all harm, where both are hurt: a rented machine is proven gone two minutes after its death.
 SHARES = {"local": 0.75, "rented": 0.25}

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.lacking import leave_out
 
 
 class Disk:
@@ -31,13 +31,13 @@ class Disk:
 
 @contextlib.contextmanager
 def mounted_disk(path: Path, size: str, *, mode: str = "rw"):
-    """A :class:`Disk` of that size; skips where this machine does not let one mount."""
+    """A :class:`Disk` of that size; left out where this machine does not let one mount."""
     if os.geteuid() != 0:
-        pytest.skip("mounting a disk needs root")
+        leave_out("mounting a disk needs root")
     path.mkdir(parents=True)
     command = ("mount", "-t", "tmpfs", "-o", f"size={size},{mode}", "tmpfs", str(path))
     if not _succeeds(*command):
-        pytest.skip("this machine does not let one mount a file system")
+        leave_out("this machine does not let one mount a file system")
     try:
         yield Disk(path)
     finally:
@@ -72,9 +72,9 @@ class FailingDisk:
 
 @contextlib.contextmanager
 def failing_disk(path: Path, size: str):
-    """A :class:`FailingDisk`; skips where this machine does not let one have it."""
+    """A :class:`FailingDisk`; left out where this machine does not let one have it."""
     if os.geteuid() != 0:
-        pytest.skip("mounting a disk needs root")
+        leave_out("mounting a disk needs root")
     image = path.parent / "disk.img"
     path.parent.mkdir(parents=True)
     made = _succeeds("truncate", "-s", size, str(image)) and _succeeds(
@@ -82,7 +82,7 @@ def failing_disk(path: Path, size: str):
     )
     disk = FailingDisk(path, image)
     if not made or not disk.mount():
-        pytest.skip("this machine does not let one mount a file system of its own")
+        leave_out("this machine does not let one mount a file system of its own")
     try:
         yield disk
     finally:

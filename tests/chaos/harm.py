@@ -21,6 +21,12 @@ MOMENTS = (
     r"Destroying machine",
     r"Machine \S+ is gone",
 )
+#: What dies of a machine, and how a report calls it.
+WAYS = {
+    "group": "all of a machine killed",
+    "runner": "the runner alone killed",
+    "any": "any one process of a machine killed",
+}
 _REFUSED = "another process works on"
 
 
@@ -135,8 +141,8 @@ class Harm:
         return self.done["runner killed"] <= share * self._dose.runner_kills
 
     def _kill_one(self, machine: list[psutil.Process]) -> None:
-        """A whole group, the runner alone, or one process beside it."""
-        how = self._rng.choice(["group", "runner", "any"])
+        """A whole group, the runner alone, or any one process, which may be the runner too."""
+        how = self._rng.choice(list(WAYS))
         self._deployment.note_death(machine)
         try:
             match how:
@@ -149,6 +155,7 @@ class Harm:
         except (ProcessLookupError, psutil.NoSuchProcess):
             return  # it was faster
         self._tell("runner killed", how)
+        self.done[WAYS[how]] += 1
 
     async def _freeze_runners(self) -> None:
         for _ in range(self._dose.runner_freezes):

@@ -8,19 +8,18 @@ import pytest
 from controller.states import MachineState
 from tests.chaos.deployment import LocalDeployment
 from tests.chaos.steps import begin, enter, expect_done, expect_rest, wait_for_work
+from tests.lacking import leave_out
 
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(400),
-    pytest.mark.skipif(LIBRARY is None, reason="needs libfaketime (Debian: faketime)"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 HOUR_S = 3600
 
 
 @pytest.fixture
 async def settable(tmp_path):
     """A deployment, and a function that sets its controller's clock so many seconds off."""
+    if LIBRARY is None:
+        leave_out("there is no libfaketime (Debian: faketime)")
     offset = tmp_path / "offset"
     offset.write_text("+0\n")
     env = {

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller import machine_logs
+from controller.foreign import LONGEST
 from controller.loops import tail
 from controller.machine_logs import clean, new_lines, speaks_of_trouble
 from controller.providers.base import InstanceStatus
@@ -37,6 +39,22 @@ async def test_lines_come_once_also_after_five_hundred(placed):
         await house.tick(10)
     path = house.settings.logs_dir / f"{house.machine().id}.log"
     assert path.read_text().splitlines() == numbered(0, 1100)
+
+
+async def test_a_log_without_end_fills_no_disk_and_its_newest_lines_stay(placed, monkeypatch):
+    monkeypatch.setattr(machine_logs, "_LARGEST_FILE", 1_000_000)
+    house, job, instance = placed
+    path = house.settings.logs_dir / f"{house.machine().id}.log"
+    largest = 0
+    for start in range(0, 12 * machine_logs.TAIL, machine_logs.TAIL):
+        lines = [f"{n} {'x' * LONGEST}" for n in range(start, start + machine_logs.TAIL)]
+        house.provider.printed[instance] = lines
+        await house.tick(2)
+        largest = max(largest, path.stat().st_size)
+    assert path.stat().st_size < largest
+    # what is there, and one look more
+    assert largest <= machine_logs._LARGEST_FILE + machine_logs.TAIL * (LONGEST + 1)
+    assert [line[:10] for line in await shown(house, job)] == [line[:10] for line in lines]
 
 
 async def test_a_log_that_starts_anew_or_was_cut_loses_nothing(placed):

@@ -23,6 +23,7 @@ from tests.standins.vast import make_offer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
+PAGE = 4096
 BACKING_UP = """
 import sys, time
 from pathlib import Path
@@ -113,8 +114,21 @@ def test_a_restoration_that_is_killed_leaves_the_old_or_the_new_database_whole(t
     assert set(seen) == {"one", "two"}
 
 
+def all_but_the_first_page(db):
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    return PAGE, (pages - 1) * PAGE
+
+
+def one_page(db):
+    """Of a table that nothing reads or writes while the program runs."""
+    sql = "SELECT rootpage FROM sqlite_schema WHERE name = '_sqlite_migrations'"
+    (number,) = db.execute(sql).fetchone()
+    return (number - 1) * PAGE, PAGE
+
+
+@pytest.mark.parametrize("damaged", [all_but_the_first_page, one_page])
 async def test_a_bot_whose_database_is_damaged_ends_and_comes_back_with_the_newest_backup(
-    tmp_path,
+    tmp_path, damaged
 ):
     async with Story(tmp_path, NOXFVR_BACKUP_S="1") as story:
         chat = (await story.driver.person(100, "Ann", language_code="en")).chat
@@ -131,9 +145,10 @@ async def test_a_bot_whose_database_is_damaged_ends_and_comes_back_with_the_newe
             await wait_for(
                 lambda: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
             )
+            start, size = damaged(db)
         with story.settings.database.open("r+b") as file:
-            file.seek(4096)
-            file.write(random.Random(3).randbytes(story.settings.database.stat().st_size - 4096))
+            file.seek(start)
+            file.write(random.Random(3).randbytes(size))
         async with asyncio.timeout(60):
             assert await story._bot.wait() == 1
         assert "the next start restores the newest backup" in story.log().splitlines()[-1]
@@ -143,6 +158,7 @@ async def test_a_bot_whose_database_is_damaged_ends_and_comes_back_with_the_newe
         await story.start_bot()
         await chat.wait_until(lambda ms: len([m for m in ms if m.from_bot]) > count - 1, 30)
         assert "is restored from noxfvr-" in story.log()
+        await chat.wait_for("its file was damaged and was taken from a backup", timeout_s=30)
         await story.stop_bot()
         name, told = await asyncio.to_thread(read_name, story.settings.database)
         assert (told.why, told.deployment, told.was_deployment) == (Why.DAMAGED, name, name)

@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.mutants.catalog import MUTANTS
 from tests.mutants.hunt import Unsound, Verdict, open_hunt
 from tests.mutants.mutant import Mutant
+from tests.mutants.table import make_page
 
 ROOT = Path(__file__).resolve().parents[2]
 _WIDTH = max(len(each.name) for each in MUTANTS)
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         print(f"Without a bug the named tests pass ({sound_s:.0f} s).")
         verdicts = hunt.follow(chosen, _say)
+    if options.table:
+        options.table.write_text(make_page(verdicts))
     if options.json:
         options.json.write_text(json.dumps([_row(each) for each in verdicts], indent=1) + "\n")
     left = [each for each in verdicts if not each.caught_by]
@@ -48,7 +51,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="bugs of the catalog; else all")
     parser.add_argument("--jobs", type=int, default=1, help="copies that are tried side by side")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts there, too")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write them as a page, too")
     parser.add_argument("--list", action="store_true", help="only tell what there is")
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - {each.name for each in MUTANTS}:

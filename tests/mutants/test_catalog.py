@@ -11,7 +11,8 @@ from tests.mutants.catalog import MUTANTS
 from tests.mutants.mutant import Promise, StaleMutant
 
 ROOT = Path(__file__).resolve().parents[2]
-LEAST = 26
+LEAST = 95
+PAGE = (ROOT / "docs" / "mutants.md").read_text("utf-8")
 
 
 @cache
@@ -40,6 +41,15 @@ def test_the_tests_that_they_name_exist():
         for test in mutant.tests:
             file, _, function = test.partition("::")
             assert function.partition("[")[0] in functions_of(file) | {""}, test
+
+
+def test_the_page_has_each_of_them_once_and_a_test_that_exists():
+    rows = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
+    told = [(name.strip("`"), breaks, path.strip("`")) for name, breaks, path, _ in rows]
+    assert sorted(told) == sorted((each.name, each.breaks, each.path) for each in MUTANTS)
+    for name, _, _, noticed in rows:
+        file, _, function = noticed.strip("`").partition("::")
+        assert function.partition("[")[0] in functions_of(file) | {""}, (name, noticed)
 
 
 def test_none_is_caught_for_its_spelling_alone(tmp_path):
