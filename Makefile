@@ -14,6 +14,8 @@ REFERENCE_READY := $(REFERENCE)/.ready
 # where to get PyTorch from, if not from pip's usual index: make demo TORCH_INDEX=https://…/cpu
 TORCH_INDEX ?=
 SEEDS ?= 0:200
+# in make sim: runs in which the program dies twice; 0:0 are none
+PAIRS ?= 0:0
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar on --constraint constraints.txt
 REFERENCE_PIP := $(REFERENCE)/bin/python -m pip --disable-pip-version-check install --progress-bar on --constraint constraints-reference.txt
 
@@ -28,7 +30,8 @@ help:
 	@echo "               controller needs for 500 machines"
 	@echo "make bench-gpu our engine beside PyTorch and realesrgan on a CUDA device"
 	@echo "make eval      figures of the shipped models, image by image"
-	@echo "make sim SEEDS=A:B  the whole deployment in virtual time, faults and crashes by seeds"
+	@echo "make sim SEEDS=A:B  the whole deployment in virtual time, faults and crashes by seeds;"
+	@echo "               with PAIRS=A:B also runs in which the program dies twice, by seeds as well"
 	@echo "make chaos     real processes under load, 200 kills of the controller and 100 of runners"
 	@echo "make mutants   plants bugs in copies of the tree, and tells which test notices each"
 	@echo "make pictures  the pictures of the docs, from the web chat in a headless Chromium"
@@ -76,6 +79,7 @@ eval: $(READY)
 
 sim: $(READY)
 	@$(BIN)/python -m tests.simulation $(SEEDS)
+	@$(if $(filter 0:0,$(PAIRS)),,$(BIN)/python -m tests.simulation --pairs $(PAIRS))
 
 chaos: $(READY)
 	@$(BIN)/python -m tests.chaos --kills 200 --runner-kills 100 --jobs 20 --json chaos.json

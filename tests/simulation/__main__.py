@@ -61,13 +61,20 @@ def main(
 
 def die_twice(seeds: range, workers: int) -> int:
     """Pairs of deaths, and how many of them broke something."""
-    began_at, failed = time.monotonic(), 0
-    for seed, broken in crashes.examine_pairs(seeds, workers):
-        failed += bool(broken)
-        if broken:
-            click.echo("\n".join([f"pair {seed}:", *(f"  {each}" for each in broken[:_SHOWN])]))
+    began_at, failed, died_twice = time.monotonic(), 0, 0
+    second_at: set[str] = set()
+    for seed, found in crashes.examine_pairs(seeds, workers):
+        failed += bool(found.broken)
+        died_twice += len(found.died_at) == 2
+        second_at.update(found.died_at[1:])
+        if found.broken:
+            lines = [f"  {each}" for each in found.broken[:_SHOWN]]
+            click.echo("\n".join([f"pair {seed}:", *lines]))
     speed = len(seeds) / (time.monotonic() - began_at)
-    click.echo(f"{len(seeds)} pairs of deaths, {speed:.2f} a second, {failed} broken")
+    click.echo(
+        f"{len(seeds)} pairs of deaths, {speed:.2f} a second: {died_twice} died twice, the second "
+        f"time at {len(second_at)} points; {failed} broken"
+    )
     return failed
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from controller.backups import back_up, restore
-from controller.errors import DatabaseError
+from controller.errors import ControllerError, DatabaseError
+from controller.records import TERMINAL, Request
 from controller.recovery import recover
 from tests.simulation.deployment import Life
 from tests.simulation.faults import Fault
+from tests.simulation.people import STORED
 
 _KEYS = {"jobs": "id", "attempts": "job || '/' || number", "machines": "id"}
+_STARTED = "SELECT id FROM jobs WHERE state IN ('queued', 'running') ORDER BY id"
 _DAY_S = 24 * 3600.0
 _NAP = 0.05
 """How likely it sleeps for a day, at a step at which nothing but waiting goes on."""
@@ -31,7 +34,8 @@ class Computer:
     def happen(self) -> None:
         """Something, or nothing; at every step."""
         world, plan, states = self._world, self._world.plan, self._world.states()
-        if plan.power_losses and self._faults.hit(Fault.POWER_LOSS, states, weight=0.2):
+        lives = self._deployment.life is not None
+        if lives and plan.power_losses and self._faults.hit(Fault.POWER_LOSS, states, weight=0.2):
             world.tell("power fails")
             self._deployment.kill(Fault.POWER_LOSS)
         if plan.disk_faults:
@@ -50,7 +54,8 @@ class Computer:
             world.loop.spawn(self._run_second())
         if plan.old_backup:
             self._keep_backup(states)
-        if self._faults.hit(Fault.CRASH, states, weight=min(1.0, 10 * plan.crashes)):
+        lives = self._deployment.life is not None
+        if lives and self._faults.hit(Fault.CRASH, states, weight=min(1.0, 10 * plan.crashes)):
             world.tell("killed")
             self._deployment.kill()
         elif world.rng.random() < 0.004:
@@ -94,7 +99,7 @@ class Computer:
     async def _run_second(self) -> None:
         """Another process on the same data, as ``noxfvr batch`` is."""
         self._world.tell("a second controller")
-        second = Life(self._deployment, has_bot=False)
+        second = Life(self._deployment, has_bot=False, errand=self._run_errand)
         try:
             async with asyncio.timeout(self._faults.after(30, 300)):
                 await second.over.wait()
@@ -102,8 +107,23 @@ class Computer:
             await second.stop()
         failure = await second.end()
         if failure is not None:
-            self._deployment.failures.append(failure)
+            self._deployment.on_failure(failure)
         self._world.tell("the second controller has ended")
+
+    async def _run_errand(self, controller) -> None:
+        """A video of the bucket, and an end to one of those that are open."""
+        rng = self._world.rng
+        key = rng.choice(STORED)
+        try:
+            request = Request(key=f"batch:{rng.getrandbits(40)}", owner=TERMINAL.user)
+            job = await controller.accept_stored(request, path=key)
+            await asyncio.sleep(self._faults.after(0, 20))
+            controller.start(job.id, by=TERMINAL)
+            await asyncio.sleep(self._faults.after(0, 200))
+            started = [row["id"] for row in self._world.rows(_STARTED)]
+            controller.cancel(rng.choice([job.id, *started]), by=TERMINAL)
+        except ControllerError as error:
+            self._world.tell(f"the second controller: {error!r}")
 
     def _keep_backup(self, states: list[str]) -> None:
         world, settings = self._world, self._world.settings

@@ -44,6 +44,7 @@ STATES: dict[Fault, tuple[str, ...]] = {
     Fault.PART_MISSING: ("running",),
     Fault.URL_EXPIRED: _OPEN,
     Fault.UPDATE_TWICE: _JOB,
+    Fault.WEBHOOK_REFUSED: ("ended",),
     Fault.UPDATES_REORDERED: _JOB,
     **dict.fromkeys(
         [

@@ -1,6 +1,7 @@
 """The real SQLite, as a process that can die at any commit sees it, on a disk that can fail."""
 
 import contextlib
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class Disk:
         self.on_change: Callable[[Change], None] = lambda change: None
         self.commits = 0
         self.failures = 0
+        self.failed_at = -math.inf
         self.loses_power = False
         """What ends a process now is not its own end alone, but that of the whole computer."""
 
@@ -55,6 +57,7 @@ class Disk:
     def require_writable(self) -> None:
         if self.fault is not None and self._clock() < self.fault_until:
             self.failures += 1
+            self.failed_at = self._clock()
             code, words = _ERRORS[self.fault]
             error = sqlite3.OperationalError(words)
             error.sqlite_errorcode = code

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from bot.dispatcher import run_bot
 from bot.screen.pace import Pace
 from bot.settings import BotSettings
 from controller.errors import AlreadyRunning, BadVideo
+from controller.loops.webhook import sign
 from controller.probe import ProbeError
+from controller.service import Controller
 from controller.settings import Settings
 from controller.wiring import Outside, open_controller
 from remote_runner.protocol import Facts, Reason, from_json
@@ -39,11 +41,18 @@ class Life:
     """The program from its start to its end, however that comes about."""
 
     def __init__(
-        self, place: "Deployment", *, has_bot: bool = True, only_look: bool = False
+        self,
+        place: "Deployment",
+        *,
+        has_bot: bool = True,
+        only_look: bool = False,
+        errand: Callable[[Controller], Awaitable[None]] | None = None,
     ) -> None:
         self.place = place
         self.has_bot = has_bot
         self.only_look = only_look
+        self.errand = errand
+        """What it does where it has no bot."""
         self.controller = None
         self.over = asyncio.Event()
         self.process = Process(place.faults, at_point=place.at_point, spawn=place.loop.spawn)
@@ -96,6 +105,8 @@ class Life:
                     serve=_serve_nothing,
                 )  # fmt: skip
             else:
+                if self.errand is not None:
+                    await self.errand(controller)
                 await asyncio.Event().wait()
 
 
@@ -128,8 +139,8 @@ class Deployment:
         self.life: Life | None = None
         self.lives = 0
         self.kills = 0
-        self.failures: list[BaseException] = []
-        """What ended a life by itself."""
+        self.on_failure: Callable[[BaseException], None] = lambda failure: None
+        """Called with what ended a life by itself."""
         self.told: list[dict] = []
         """What the webhook was told."""
         self.on_told: Callable[[bytes], None] = lambda body: None
@@ -154,7 +165,10 @@ class Deployment:
 
         async def post(url, body, headers):
             return await process.exchange(
-                "post webhook", lambda: self._take(body), lost=TimeoutError, fates=STORAGE_FATES
+                "post webhook",
+                lambda: self._take(body, headers),
+                lost=TimeoutError,
+                fates=STORAGE_FATES,
             )
 
         return Outside(storage=build_storage, provider=build_provider, prober=probe, post=post)
@@ -168,6 +182,7 @@ class Deployment:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+            self._keeper = None  # its end has a traceback, with the last life in it
         if self.life is not None:
             self.life.process.kill()
             await self.life.end()
@@ -204,11 +219,18 @@ class Deployment:
             self.life = None
             self.kills += killed
             if failure is not None and not isinstance(failure, AlreadyRunning):
-                self.failures.append(failure)
-            self.tell(f"ended: {'killed' if killed else failure or 'asked'}")
+                self.on_failure(failure)
+            # not what an error says: that may name the folder, which is another one each time
+            why = type(failure).__name__ if failure is not None else "asked"
+            self.tell(f"ended: {'killed' if killed else why}")
             await asyncio.sleep(self.wait_s())
 
-    def _take(self, body: bytes) -> int:
+    def _take(self, body: bytes, headers: dict[str, str]) -> int:
+        """What the webhook answers. It believes nothing that is not signed."""
+        stamp, signature = headers["X-Noxfvr-Timestamp"], headers["X-Noxfvr-Signature"]
+        assert signature == sign(self.settings.webhook_secret, stamp, body)
+        if self.faults.hit(Fault.WEBHOOK_REFUSED, ("ended",)):
+            return self.faults.rng.choice((410, 500))
         self.on_told(body)
         self.told.append(json.loads(body))
         return 200

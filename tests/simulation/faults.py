@@ -35,6 +35,7 @@ class Fault(StrEnum):
     LIST_HTML = auto()
     LIST_ERROR_BODY = auto()  #: 200 with an error in it
     LIST_EMPTY = auto()  #: 200 and an empty list, nothing said of a total
+    LIST_NOTHING = auto()  #: the same, well-formed, and a total of 0
     LIST_PAGE_MISSING = auto()
     LIST_HIDES_NEW = auto()  #: a new instance does not show for up to 120 s
     LIST_SHOWS_DEAD = auto()
@@ -82,6 +83,9 @@ class Fault(StrEnum):
     TELEGRAM_SERVER_ERROR = auto()
     UPDATE_TWICE = auto()
     UPDATES_REORDERED = auto()
+
+    # whoever is told by HTTP
+    WEBHOOK_REFUSED = auto()
 
     # this computer
     CRASH = auto()  #: kill -9

@@ -7,6 +7,8 @@ from tests.simulation.outside.instances import SimInstance
 from tests.simulation.outside.machines import Work
 
 _HEALTHY_S = 300.0
+#: Behind its expiry, for what ends itself.
+_SLACK_S = 600.0
 #: A pass of the loops, and the way of a call.
 _MARGIN_S = 45.0
 _WANTED = ("renting", "unknown", "booting", "ready", "busy")
@@ -22,12 +24,19 @@ class Holdings:
         self._world, self._health, self._money = world, health, money
         self._unwanted: dict[int, float] = {}
         """For how many healthy seconds nothing has wanted an instance."""
+        self._away_at: dict[int, float] = {}
+        """When an instance was last seen that could not end itself."""
         world.machines.on_begin = self._check_fence
 
-    def labels(self) -> list[Label]:
-        """Of all machines that exist and were rented here."""
+    def expiries(self) -> list[float]:
+        """When those that exist are to end by themselves, whatever becomes of the program."""
         parsed = (Label.parse(each.label) for each in self._world.vast.alive())
-        return [each for each in parsed if each is not None]
+        return [each.expires_at for each in parsed if each is not None]
+
+    @property
+    def left(self) -> int:
+        """How many exist that cannot end themselves: they never started, or were stopped."""
+        return len(self._world.vast.alive()) if self._world.plan.ends_dead else 0
 
     def check(self, rows: dict[str, dict]) -> None:
         """Look at all that is rented, by all rows of machines; at every step."""
@@ -47,6 +56,19 @@ class Holdings:
         for label, most in world.vast.most_alive.items():
             if most > 1:
                 self._note(2, f"{most} instances at once under {label!r}")
+
+    def check_dead(self) -> None:
+        """With the program dead for good: what runs under its switch ends itself in time, which
+        begins anew where its host was away."""
+        world, now = self._world, self._world.now()
+        for instance in world.vast.alive():
+            label = Label.parse(instance.label)
+            if instance.offline or not instance.runs or not world.machines.is_armed(instance):
+                self._away_at[instance.id] = now
+                continue
+            since = max(label.expires_at if label else 0.0, self._away_at.get(instance.id, 0.0))
+            if now > since + _SLACK_S:
+                self._note(1, f"{instance.label!r} lives long behind its expiry")
 
     def _counts(self, row: dict | None) -> bool:
         """Whether it is one of those of which there may be so many.

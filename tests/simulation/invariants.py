@@ -19,7 +19,6 @@ Each line that is found begins with the number of its promise in the design:
 
 import math
 
-from controller.labels import Label
 from tests.simulation.health import Health
 from tests.simulation.holdings import Holdings
 from tests.simulation.money import Money
@@ -58,6 +57,7 @@ class Invariants:
         self.quiet_after_s = 0.0
         """From the last fault until everything was at rest."""
         self.surprises = Surprises(world)
+        world.deployment.on_failure = self.note_failure
         self.segments = Segments(world)
         self.stages = Stages()
         world.telegram.on_shown = self.stages.note
@@ -74,6 +74,10 @@ class Invariants:
         error = context.get("exception")
         if not is_death(error):
             self.surprises.note(f"nobody caught: {context['message']}", error)
+
+    def note_failure(self, failure: BaseException) -> None:
+        """A life of the program has ended by itself."""
+        self.surprises.note("the program ended by itself", failure)
 
     def begin_calm(self) -> None:
         self._calm_since = self._world.now()
@@ -122,15 +126,6 @@ class Invariants:
             self.note(10, f"not at rest after {self.quiet_after_s:.0f} s: {self._what_moves()}")
         elif self.quiet_after_s > _REST_S + world.settings.job_timeout_s:
             self.note(10, f"at rest only after {self.quiet_after_s:.0f} s")
-
-    def check_dead(self) -> None:
-        """With the controller dead for good: every machine that could has ended itself."""
-        world = self._world
-        for instance in world.vast.alive():
-            label = Label.parse(instance.label)
-            if instance.runs and not instance.offline and world.machines.is_armed(instance):
-                late = f"{world.now() - label.expires_at:.0f} s after its expiry" if label else ""
-                self.note(1, f"{instance.label!r} lives {late}")
 
     def _what_moves(self) -> str:
         world = self._world

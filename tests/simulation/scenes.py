@@ -1,7 +1,7 @@
 """Scripted runs in which nothing goes wrong but that the program dies, where it is told to.
 
 A point is a moment before or after a commit or a call to the outside, named by that and by the
-production code that is at it. The scenes pass all of them.
+production code that is at it. The scripts are in :mod:`tests.simulation.scripts`.
 """
 
 import asyncio
@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Any
 
-from tests.simulation.people import ADMIN, ANN, BOB
-from tests.simulation.plan import Plan
+from tests.simulation.faults import Fault
 from tests.simulation.process import Process
-from tests.simulation.world import Outcome, World, run_seed
+from tests.simulation.world import Outcome, World
 
 #: What code calls to get at the outside or the database: not who calls it.
 _THROUGH = (
@@ -26,6 +25,7 @@ _THROUGH = (
 _PROGRAM = ("controller.", "bot.")
 _STEP_S = 5.0
 _PATIENCE_S = 1500.0
+_INSISTS, _PRESSED_S = 5, 60.0
 
 
 class Fate(StrEnum):
@@ -37,9 +37,13 @@ class Fate(StrEnum):
     IN_FLIGHT = auto()
 
 
+#: Whichever point it is that comes.
+ANY = ""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Spot:
-    """The ``time``-th time that a scene comes to a point."""
+    """A scene has been at a point so often before, since its beginning or the death before."""
 
     scene: str
     point: str
@@ -54,8 +58,11 @@ class Death:
     fate: Fate
 
     def __str__(self) -> str:
-        again = f" (time {self.spot.time + 1})" if self.spot.time else ""
-        return f"{self.spot.scene}: {self.spot.point}{again}, {self.fate}"
+        spot = self.spot
+        if spot.point == ANY:
+            return f"{spot.scene}: point {spot.time + 1} after that, {self.fate}"
+        again = f" (time {spot.time + 1})" if spot.time else ""
+        return f"{spot.scene}: {spot.point}{again}, {self.fate}"
 
 
 class Scene(World):
@@ -65,12 +72,17 @@ class Scene(World):
     ages = False
     """Whether days pass at the end."""
     deaths: tuple[Death, ...] = ()
-    passed: Counter[str]
-    """How often each point was come to, up to the last death."""
+    surveys = True
+    """Whether points are looked at behind the last death as well, which takes its time."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.died = 0
+        self.died_at: list[str] = []
+        """The points of its deaths."""
+        self.passed: Counter[str] = Counter()
+        """How often it was at each point, since the last death where there was one."""
+        self.loses: dict[str, Fault] = {}
+        """What becomes of all calls at such a point, whoever makes them."""
         self._wound: int | None = None
         """Which fate the next call has."""
 
@@ -81,7 +93,6 @@ class Scene(World):
         await self.deployment.stop()
         outcome = self.outcome()
         self.close_reader()
-        outcome.counts["died"] = self.died
         return outcome
 
     async def _grow_old(self) -> None:
@@ -110,21 +121,46 @@ class Scene(World):
     async def press(self, user: int, data: str, name: str = "") -> None:
         """Press the newest button whose data begin so, as soon as there is one; with ``name`` one
         of the job for that video, as an older card may still show what it was."""
-
-        def look() -> tuple[int, str] | None:
-            job = self._newest(name)["id"]
-            if name and not job:
-                return None
-            for message in reversed(self.telegram.messages(user)):
-                for each in self.telegram.buttons(message):
-                    if each.startswith(data) and job in each:
-                        return message.id, each
-            return None
-
-        if await self.until(f"a button {data} of {user} {name}".strip(), look):
-            message, whole = look()
+        what = f"a button {data} of {user} {name}".strip()
+        if await self.until(what, lambda: self.find_button(user, data, name)):
+            message, whole = self.find_button(user, data, name)
             self.telegram.press(user, user, message, whole)
             await asyncio.sleep(_STEP_S)
+
+    async def insist(
+        self, user: int, data: str, holds: Callable[[], object], name: str = ""
+    ) -> None:
+        """Press until it has come about. A page that was sent while the program died is none that
+        it knows: it says so, and opens another."""
+        for _ in range(_INSISTS):
+            await self.press(user, data, name)
+            ends_at = self.loop.time() + _PRESSED_S
+            while self.loop.time() < ends_at and not holds():
+                await asyncio.sleep(_STEP_S)
+                self.invariants.check()
+            if holds():
+                return
+        self.invariants.note(10, f"nothing came of a button {data} of {user}")
+
+    def find_button(self, user: int, data: str, name: str = "") -> tuple[int, str] | None:
+        """The newest one whose data begin so: its message, and all of its data."""
+        job = self._newest(name)["id"]
+        if name and not job:
+            return None
+        for message in reversed(self.telegram.messages(user)):
+            for each in self.telegram.buttons(message):
+                if each.startswith(data) and job in each:
+                    return message.id, each
+        return None
+
+    def is_switched(self, name: str) -> bool:
+        """Whether the queue is paused, or drained."""
+        return bool(self.rows("SELECT 1 FROM switches WHERE name = ?", name))
+
+    def find_text(self, user: int, part: str) -> str:
+        """The newest message to somebody that has this in it; empty where there is none."""
+        shown = (message.text or "" for message in reversed(self.telegram.messages(user)))
+        return next((text for text in shown if part in text), "")
 
     def state_of(self, name: str) -> str:
         """Of the newest job for a video of this name."""
@@ -148,138 +184,35 @@ class Scene(World):
         if self._wound is not None and call is not None:
             self.faults.forced.append(call[1][self._wound])
             self._wound = None
-        if self.died == len(self.deaths) and self.deaths:
-            return
-        point = f"{name} @ {_find_caller()}"
-        time = self.passed[point]
-        self.passed[point] += 1
-        if self.deaths and self._is_next(point, time):
-            self._die(process, self.deaths[self.died].fate, call)
+        left = self.deaths[len(self.died_at) :]
+        if left or self.surveys:
+            point = f"{name} @ {_find_caller()}"
+            if left and self._is_there(left[0].spot, point):
+                self._die(process, point, left[0], call)
+            self.passed[point] += 1
+        if name in self.loses:
+            self.faults.forced.append(self.loses[name])
 
-    def _is_next(self, point: str, time: int) -> bool:
-        spot = self.deaths[self.died].spot
-        return spot.point == point and (self.died > 0 or time >= spot.time)
+    def _is_there(self, spot: Spot, point: str) -> bool:
+        if spot.point == ANY:
+            return self.passed.total() == spot.time
+        return spot.point == point and self.passed[point] == spot.time
 
-    def _die(self, process: Process, fate: Fate, call: Any) -> None:
-        self.tell(f"killed: {self.deaths[self.died]}")
-        self.died += 1
+    def _die(self, process: Process, point: str, death: Death, call: Any) -> None:
+        self.tell(f"killed: {death}")
+        self.died_at.append(point)
+        self.passed.clear()
         effect = call[0] if call else None
-        if fate is not Fate.CLEAN:
+        if death.fate is not Fate.CLEAN:
             if effect is None:
-                self._wound = list(Fate).index(fate) - 1
-            elif fate is Fate.ANSWER_LOST:
+                self._wound = list(Fate).index(death.fate) - 1
+            elif death.fate is Fate.ANSWER_LOST:
                 self.loop.spawn(process._later(effect, 0.0))
-            elif fate is Fate.IN_FLIGHT:
+            elif death.fate is Fate.IN_FLIGHT:
                 self.loop.spawn(process._later(effect, self.faults.after(60, 119)))
             else:
                 self._wound = 0
         process.die()
-
-
-async def get_result(scene: Scene) -> None:
-    """A video, from the plan to the chat; its machine waits for another, and ends."""
-    scene.send(ANN, "a.mp4")
-    await scene.press(ANN, "j:start")
-    await scene.reaches("a.mp4", "done")
-
-
-async def cancel(scene: Scene) -> None:
-    """Plans that are dropped, and starts that are taken back: booting, waiting and at work."""
-    scene.send(BOB, "c.mp4")
-    await scene.press(BOB, "j:start")
-    await scene.until("a boot", lambda: "booting" in scene.watching.machines())
-    await scene.press(BOB, "j:ask")
-    await scene.press(BOB, "j:yes")
-    scene.send(ANN, "d.mp4")
-    await scene.press(ANN, "j:ask")
-    await scene.reaches("d.mp4", "cancelled")
-    scene.send(ANN, "a.mp4", 300.0)
-    await scene.press(ANN, "j:start", "a.mp4")
-    scene.send(BOB, "b.mp4")
-    await scene.press(BOB, "j:start", "b.mp4")
-    await scene.press(BOB, "j:ask", "b.mp4")
-    await scene.press(BOB, "j:yes", "b.mp4")
-    await scene.until("work", lambda: "running" in scene.watching.attempts())
-    await scene.press(ANN, "j:ask", "a.mp4")
-    await scene.press(ANN, "j:yes", "a.mp4")
-    await scene.reaches("a.mp4", "cancelled")
-
-
-async def hold(scene: Scene) -> None:
-    """What is too dear waits for an admin: one is let go on, one is not."""
-    scene.send(ANN, "a.mp4")
-    await scene.press(ANN, "j:start")
-    await scene.reaches("a.mp4", "held")
-    await scene.press(ADMIN, "j:ok")
-    scene.send(BOB, "b.mp4")
-    await scene.press(BOB, "j:start")
-    await scene.reaches("b.mp4", "held")
-    await scene.press(ADMIN, "j:deny")
-    await scene.reaches("b.mp4", "cancelled")
-    await scene.reaches("a.mp4", "done")
-
-
-async def look_at_sample(scene: Scene) -> None:
-    """A sample first, then the whole, on the machine that is warm."""
-    scene.send(ANN, "a.mp4", 24.0)
-    await scene.press(ANN, "j:sample")
-    is_sampled = "SELECT 1 FROM jobs WHERE sample_of AND state = 'done'"
-    await scene.until("a sample", lambda: scene.rows(is_sampled))
-    await scene.press(ANN, "j:start")
-    await scene.reaches("a.mp4", "done")
-
-
-async def do_batch(scene: Scene) -> None:
-    """All videos of a folder, one after another on one machine."""
-    scene.telegram.send_text(ANN, ANN, "/batch input/c1")
-    await scene.press(ANN, "bt:start")
-    await scene.reaches("three.mp4", "done")
-
-
-async def fail(scene: Scene) -> None:
-    """Its source is gone: the second attempt fails as well; it is back, and all is done again."""
-    key = "input/films/long walk.mp4"
-    scene.telegram.send_text(ANN, ANN, key)
-    await scene.press(ANN, "j:start")
-    await scene.reaches("long walk.mp4", "running")
-    kept = scene.objects.objects.pop(key)
-    await scene.reaches("long walk.mp4", "failed")
-    scene.objects.objects[key] = kept
-    await scene.press(ANN, "j:retry")
-    await scene.reaches("long walk.mp4", "done")
-
-
-async def forget(scene: Scene) -> None:
-    """A result and a plan that nobody starts: both are old one day."""
-    scene.send(ANN, "a.mp4")
-    await scene.press(ANN, "j:start")
-    scene.send(ANN, "b.mp4")
-    await scene.reaches("a.mp4", "done")
-
-
-SCENES: dict[str, tuple[Callable[[Scene], Awaitable[None]], dict[str, Any]]] = {
-    "result": (get_result, {"with_webhook": True}),
-    "cancel": (cancel, {"settings": {"max_machines": 1}}),
-    "hold": (hold, {"settings": {"max_price": 0.02}}),
-    "sample": (look_at_sample, {}),
-    "batch": (do_batch, {"settings": {"max_machines": 1}}),
-    "fail": (fail, {}),
-    "forget": (forget, {"ages": True}),
-}
-
-
-def play(
-    scene: str, deaths: tuple[Death, ...] = (), *, tells: bool = False
-) -> tuple[Outcome, Counter[str]]:
-    """A run of one scene in which the program dies so often, one death after another; what it
-    came to, and the points that it passed."""
-    script, shape = SCENES[scene]
-    shape = dict(shape)
-    settings = {"idle_s": 20.0, **shape.pop("settings", {})}
-    attributes = {"script": script, "deaths": deaths, "ages": shape.pop("ages", False)}
-    made = type("Scene", (Scene,), attributes | {"passed": Counter()})
-    plan = Plan(seed=1, rate=0.0, shuffles=False, settings=settings, **shape)
-    return run_seed(plan, tells=tells, make=made), made.passed
 
 
 def _find_caller() -> str:

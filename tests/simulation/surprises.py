@@ -14,29 +14,29 @@ from tests.simulation.process import is_death
 
 #: SQLite's codes for a disk that cannot be written, or is full: whoever meets one may say so.
 _OF_THE_DISK = (10, 13)
-#: Of a storage that does not show, or give, what was just written: the update is tried again.
-_FORESEEN = (ProbeError, NotStored)
+#: So long after a disk has failed somebody may still tell of it.
+_RECENT_S = 300.0
+#: Of a storage that does not show, or give, what was just written, and who says so: the update is
+#: tried again.
+_FORESEEN = {"bot.feed.inbox": (ProbeError, NotStored)}
 
 
 class Surprises(logging.Handler):
-    """``found`` has one line each. A handler of the root logger while the run goes on."""
+    """Notes one line for each. A handler of the root logger while the run goes on."""
 
     def __init__(self, world) -> None:
         super().__init__(logging.ERROR)
-        self.found: list[str] = []
         self._world = world
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """While the context is open; what is not an error is not even made into a line."""
+        """While the context is open; whoever listens otherwise hears nothing of it."""
         root = logging.getLogger()
-        root.addHandler(self)
-        logging.disable(logging.WARNING)
+        others, root.handlers = root.handlers, [self]
         try:
             yield
         finally:
-            logging.disable(logging.NOTSET)
-            root.removeHandler(self)
+            root.handlers = others
 
     def emit(self, record: logging.LogRecord) -> None:
         process = LIFE.get()
@@ -45,10 +45,12 @@ class Surprises(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if error is None and record.name != "asyncio":
             return  # an error that is told without a trace was foreseen
-        self.note(record.getMessage(), error)
+        if not isinstance(error, _FORESEEN.get(record.name, ())):
+            self.note(record.getMessage(), error)
 
     def note(self, text: str, error: BaseException | None) -> None:
-        if is_death(error) or isinstance(error, _FORESEEN) or is_of_the_disk(error, self._world):
+        """An error that came where none was foreseen; none where it is the disk's, or a death."""
+        if is_death(error) or is_of_the_disk(error, self._world):
             return
         where = ""
         if error is not None:
@@ -58,10 +60,9 @@ class Surprises(logging.Handler):
             place = (ours or frames or [None])[-1]
             where = f" at {place.filename.rpartition('/')[2]}:{place.lineno}" if place else ""
         line = f"{text[:200]}: {error!r}{where}"
-        self._world.tell(f"SURPRISE {line}")
         if self._world.keeps_traces and error is not None:
             self._world.story.extend("".join(traceback.format_exception(error)).splitlines()[-30:])
-        self.found.append(line)
+        self._world.invariants.note(10, line)
 
 
 def is_of_the_disk(error: BaseException | None, world) -> bool:
@@ -69,7 +70,7 @@ def is_of_the_disk(error: BaseException | None, world) -> bool:
     if isinstance(error, DatabaseReplaced):
         # whoever worked here before it has put a good copy in the place of a bad one
         return bool(world.computer.replaced)
-    if not world.plan.disk_faults:
+    if world.now() - world.disk.failed_at > _RECENT_S:
         return False
     while error is not None:
         if isinstance(error, BaseExceptionGroup):

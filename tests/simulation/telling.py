@@ -1,7 +1,5 @@
 """Promise 6: what people and programs were told of jobs, by what the chats show in the end."""
 
-from tests.simulation.people import ADMIN
-
 _ENDS = ("done", "failed", "cancelled")
 
 
@@ -42,7 +40,7 @@ class Telling:
             mark = job["output_sha256"] if job["reply_to"] else job["output_key"].split("/")[-1]
             sends = [each for each in world.telegram.sends if mark in each.text]
             told = [each for each in sends if each.chat == job["chat"]]
-            elsewhere = [each for each in sends if each.chat not in (job["chat"], ADMIN)]
+            elsewhere = [each for each in sends if each.chat != job["chat"]]
             if not told:
                 self._note(6, f"the result of {job['id']} never reached chat {job['chat']}")
             if elsewhere:
@@ -50,6 +48,8 @@ class Telling:
             # of what it has not heard the program may think that it was never sent
             heard = sum((each.chat, each.message) in world.telegram.heard for each in told)
             extra[job["batch"] or job["id"]] = max(0, heard - 1 - self._count_repeats(job))
+        if world.computer.replaced:
+            return  # whatever has happened since the backup is told once more
         again = sum(extra.values())
         allowed = world.deployment.kills + world.disk.failures
         if again > allowed:

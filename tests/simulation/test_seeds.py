@@ -1,5 +1,9 @@
 """Runs of the whole deployment, each from a seed; ``make sim SEEDS=A:B`` runs any others."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tests.simulation.__main__ import Total
@@ -7,6 +11,8 @@ from tests.simulation.plan import draw_plan
 from tests.simulation.world import run_seed
 
 CHUNK = 10
+#: In one of them another process holds the data for a while.
+SAME = (7, 18, 110)
 QUICK, MORE = range(0, 300), range(300, 2000)
 
 
@@ -46,6 +52,29 @@ def test_a_seed_is_the_same_story_each_time():
     assert len(first.story) > 100
     assert first.story == second.story
     assert first.digest == second.digest
+
+
+def test_a_seed_is_the_same_story_in_every_process():
+    """Not where the folder of a run is, nor in which order a set is gone through."""
+    told = [tell_digests(hash_seed) for hash_seed in ("1", "2")]
+    assert told[0] == told[1]
+    assert told[0].endswith("True\n")
+
+
+def tell_digests(hash_seed: str) -> str:
+    script = f"""
+from tests.simulation.plan import draw_plan
+from tests.simulation.world import run_seed
+outcomes = [run_seed(draw_plan(seed), tells=True) for seed in {SAME}]
+print(*(each.digest for each in outcomes))
+print(any("AlreadyRunning" in line for each in outcomes for line in each.story))
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    return told.stdout
 
 
 def test_another_seed_is_another_story():

@@ -15,6 +15,7 @@ _MOST = 4
 _PAIRS = tuple(list_pairs())
 #: What has to be allowed in a plan for a fault to happen at all.
 _ALLOWED_BY: dict[Fault, str] = {
+    Fault.WEBHOOK_REFUSED: "with_webhook",
     Fault.POWER_LOSS: "power_losses",
     Fault.DISK_FULL: "disk_faults",
     Fault.IO_ERROR: "disk_faults",

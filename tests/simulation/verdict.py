@@ -11,7 +11,6 @@ from bot.texts import LANGUAGES, Texts
 from controller.workload import output_frames, output_size
 from remote_runner.protocol import Facts, Task, from_json
 from tests.simulation.people import ALONE, STORED, STRANGER, VERA
-from tests.simulation.surprises import is_of_the_disk
 from tests.simulation.telling import Telling
 
 _ENDS = ("done", "failed", "cancelled")
@@ -22,28 +21,25 @@ _LOOKING = tuple(Texts()[language]("looking") for language in LANGUAGES)
 class Verdict:
     """Looks at a world that has come to its end, and notes in its invariants what is broken."""
 
-    def __init__(self, world, secrets: tuple[str, ...]) -> None:
+    def __init__(self, world) -> None:
         self._world = world
-        self._secrets = secrets
         self._note = world.invariants.note
         self._jobs = world.rows("SELECT * FROM jobs")
 
     def find(self) -> None:
         """All of it."""
         world = self._world
-        for surprise in world.invariants.surprises.found:
-            self._note(10, surprise)
-        for failure in world.deployment.failures:
-            if not is_of_the_disk(failure, world):
-                self._note(10, f"the program ended by itself: {failure!r}")
         self._check_foreign()
         self._check_secrets()
-        if world.computer.replaced:
-            return  # what came after a backup that was restored is known to nobody
         self._check_ends()
         self._check_outputs()
         self._check_bystanders()
         telling = Telling(world, self._jobs)
+        if world.computer.replaced:
+            if not world.plan.ends_dead:
+                telling.check_ends()
+                telling.check_results()
+            return  # what else came after a backup that was restored is known to nobody
         telling.check_order()
         if not world.plan.ends_dead:
             self._check_updates()
@@ -79,10 +75,20 @@ class Verdict:
             published = job["state"] == "done" and job["sample_of"] is None
             if published and there != [job["output_key"]]:
                 self._note(4, f"job {job['id']} is done with {there}")
-            elif not published and there and not self._world.plan.ends_dead:
+            elif not published and there and not self._is_left(job, there):
                 self._note(4, f"job {job['id']} is {job['state']} with {there}")
             if published and there:
                 self._check_output(job)
+
+    def _is_left(self, job: dict, keys: list[str]) -> bool:
+        """Whether nobody may be there to tidy up, or to know of the attempt that made it: one that
+        came after the backup that was restored."""
+        if self._world.plan.ends_dead or not self._world.computer.replaced:
+            return self._world.plan.ends_dead
+        known = self._world.rows("SELECT number FROM attempts WHERE job = ?", job["id"])
+        names = {f"{job['id']}/{row['number']}" for row in known}
+        data = [self._world.objects.newest(key) or b"{}" for key in keys]
+        return not names & {json.loads(each)["made_by"] for each in data}
 
     def _check_output(self, job: dict) -> None:
         """It is what its one verified attempt made, before anything could spoil it."""
@@ -192,23 +198,9 @@ class Verdict:
             self._note(8, "a stranger was answered")
 
     def _check_secrets(self) -> None:
-        """9: they are in no message, no object, and nothing that a machine is given."""
-        world = self._world
-        places = {
-            "a message": (f"{each.text} {each.buttons}" for each in world.telegram.sends),
-            "an object": (
-                (world.objects.newest(key) or b"").decode(errors="replace")
-                for key in world.objects.objects
-            ),
-            "a machine": (json.dumps(each.body) for each in world.vast.instances.values()),
-            "a log": (
-                path.read_text(errors="replace") for path in world.settings.logs_dir.glob("*")
-            ),
-        }
-        for place, texts in places.items():
-            for text in texts:
-                if any(secret in text for secret in self._secrets):
-                    self._note(9, f"a secret is in {place}")
+        """9: what machines have printed is kept without them as well."""
+        for path in self._world.settings.logs_dir.glob("*"):
+            self._world.leaks.look("a machine's log", path.read_bytes())
 
 
 def _place(message: Message) -> tuple[int, int]:

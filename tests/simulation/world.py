@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import math
 import random
 import tempfile
 import zlib
@@ -79,7 +78,10 @@ _INSTEAD = (
     ("controller.store.journal._find_loss", lambda journal: None),
     ("aiogram.dispatcher.event.handler.inspect", Signatures()),
 )
-_DEAD_S, _DEAD_STEP_S = 600.0, 60.0
+#: A create may be carried out so long after nobody waits for it any more.
+_ON_ITS_WAY_S = 180.0
+#: From the last expiry: what is promised, behind what a host may be away for.
+_DEAD_S, _DEAD_STEP_S = 600.0 + 900.0, 60.0
 #: Packing it takes longer than most lives.
 _build_bundle = cache(bootstrap.build_bundle)
 
@@ -168,6 +170,7 @@ class World:
     async def calm_down(self) -> None:
         """No more faults and no more wishes: everything has to come to rest."""
         self._end_faults()
+        self.leaks.look_at_database()
         self.invariants.begin_calm()
         if self.plan.ends_dead:
             await self._end_dead()
@@ -197,7 +200,8 @@ class World:
 
     def broken(self) -> list[str]:
         """Promises that were not kept, each once, with its number."""
-        Verdict(self, SECRETS).find()
+        self.leaks.look_at_database()
+        Verdict(self).find()
         return list(dict.fromkeys([*self.watching.broken, *self.invariants.broken]))
 
     def outcome(self) -> Outcome:
@@ -208,7 +212,9 @@ class World:
             instances=len(self.vast.instances),
             sends=len(self.telegram.sends),
             resumed=self.invariants.segments.resumed,
+            started_again=self.vast.started_again,
             judged=self.invariants.holdings.judged,
+            left_to_the_provider=self.invariants.holdings.left,
         ) + self.people.counts  # fmt: skip
         counts.update(f"jobs {state}" for state in self.watching.states["jobs"].values())
         return Outcome(
@@ -253,12 +259,12 @@ class World:
         """Nobody is there any more: what is rented has to end by itself."""
         self.tell("dead for good")
         await self.deployment.stop()
-        last = max((each.expires_at for each in self.invariants.holdings.labels()), default=0.0)
-        for _ in range(math.ceil(max(0.0, last + _DEAD_S - self.now()) / _DEAD_STEP_S)):
+        began_at = self.now()
+        while self.now() < began_at + _ON_ITS_WAY_S or self.now() < (
+            max([began_at, *self.invariants.holdings.expiries()]) + _DEAD_S
+        ):
             await asyncio.sleep(_DEAD_STEP_S)
-            if not self.vast.alive():
-                break
-        self.invariants.check_dead()
+            self.invariants.holdings.check_dead()
 
     async def _grow_old(self) -> None:
         """Days pass: what was kept for a while goes."""
@@ -287,5 +293,6 @@ def run_seed(plan: Plan, *, tells: bool = False, make: type[World] = World) -> O
         for name, value in _INSTEAD:
             stack.enter_context(patch(name, value))
         stack.enter_context(world.invariants.surprises.listening())
+        stack.enter_context(world.leaks.listening())
         loop.set_exception_handler(world.invariants.note_loop_error)
         return loop.run_to_end(world.run())

@@ -1,5 +1,6 @@
 """An account at the simulated Vast.ai: what can be had, what is rented, and what that costs."""
 
+import asyncio
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,6 +13,10 @@ from tests.simulation.outside.replies import Limits
 from tests.simulation.outside.states import Lazily, unknown
 from tests.standins.vast_market import Row
 
+#: What every instance's own key begins with.
+KEY_MARK = "1257ce" * 9
+#: How long until a stopped instance has its card back, if it ever has.
+_QUEUED_S = ((2, 60), (60, 600))
 _PAGE = 25
 #: An answer that takes longer is none.
 _PROMPT_S = 2.0
@@ -29,7 +34,8 @@ class SimAccount:
     """``clock`` is Vast's own: nobody sets it wrong. ``spawn`` runs what outlives processes.
 
     ``states`` tells the states of the machine with a label (of all for None), for the count of
-    faults. ``on_start`` is called when a container starts, ``on_stop`` when it is no more.
+    faults. ``on_rent`` is called with what was asked for, ``on_start`` when a container starts,
+    ``on_stop`` when it is no more.
     ``instances`` has all that ever were, ``most_alive`` by label how many lived at once at most.
     """
 
@@ -46,6 +52,7 @@ class SimAccount:
         self.clock = clock
         self.account_key = "5e" * 32
         self.states: Callable[[str | None], tuple[str, ...]] = unknown
+        self.on_rent: Callable[[SimInstance], None] = lambda _: None
         self.on_start: Callable[[SimInstance], None] = lambda _: None
         self.on_stop: Callable[[SimInstance], None] = lambda _: None
         self.credit = credit
@@ -55,6 +62,10 @@ class SimAccount:
         self.touched_foreign: list[str] = []
         self.most_alive: defaultdict[str, int] = defaultdict(int)
         self.spawn = spawn
+        self.starts_again = 0.5
+        """Share of the stopped instances that Vast starts again, by itself."""
+        self.started_again = 0
+        """Instances that were stopped, and then were not any more."""
         self.lost_calls = 0
         """Of those that list or delete: so many had no answer."""
         self.calls_under_way: dict[int, float] = {}
@@ -103,10 +114,11 @@ class SimAccount:
             price *= rng.uniform(1.1, 3.0)
         instance = SimInstance(
             id=number, label=(body.get("label") or "").strip(), offer=dict(offer), body=body,
-            key=f"{number:064x}", created_at=now, price=price, clock=self.clock,
+            key=make_key(number), created_at=now, price=price, clock=self.clock,
             shows_at=now + self.faults.after(1, _HIDDEN_S - 1) if hides else now,
         )  # fmt: skip
         self.instances[number] = instance
+        self.on_rent(instance)
         living = sum(each.label == instance.label for each in self.alive())
         self.most_alive[instance.label] = max(self.most_alive[instance.label], living)
         return instance
@@ -120,7 +132,7 @@ class SimAccount:
         number, now = next(self._numbers), self.clock()
         offer = self.market.new_offer()
         instance = SimInstance(
-            id=number, label=label, offer=offer, body=body, key=f"{number:064x}",
+            id=number, label=label, offer=offer, body=body, key=make_key(number),
             created_at=now, price=0.0, clock=self.clock, shows_at=now, is_foreign=True,
         )  # fmt: skip
         instance.show("running", "success, running theirs:1/args")
@@ -132,6 +144,20 @@ class SimAccount:
         """By Vast itself: outbid, taken back by its host, or without credit."""
         instance.stop()
         self.on_stop(instance)
+        if self.faults.rng.random() < self.starts_again:
+            self.spawn(self.start_again(instance))
+
+    async def start_again(self, instance: SimInstance) -> None:
+        """Once its turn has come, with the script that it had, unless its card is another's."""
+        await asyncio.sleep(self.faults.after(*self.faults.rng.choice(_QUEUED_S)))
+        is_free = not any(
+            each.holds_gpu and each.offer["id"] == instance.offer["id"]
+            for each in self.instances.values()
+        )
+        if instance.exists and instance.cur == "stopped" and is_free and self.credit_left() > 0:
+            self.started_again += 1
+            instance.start()
+            await self.host(instance)
 
     def end(self, instance: SimInstance) -> None:
         """It exists no more."""
@@ -155,3 +181,8 @@ class SimAccount:
         for instance in self.alive():
             if instance.cur == "running":
                 self.stop(instance)
+
+
+def make_key(number: int) -> str:
+    """The key of an instance, which can end that one alone."""
+    return f"{KEY_MARK}{number:010x}"

@@ -92,6 +92,12 @@ class SimInstance:
         self.intended = self.cur = self.next = "stopped"
         self.show("exited" if self.actual is not None else None)
 
+    def start(self) -> None:
+        """Again, from the image on."""
+        self.accrue()
+        self.intended = self.cur = self.next = "running"
+        self.show("loading", "")
+
     def set_offline(self, offline: bool) -> None:
         """The host is cut off; what runs there runs on."""
         self.accrue()

@@ -31,6 +31,17 @@ def refuse(status: int, slug: str, text: str, **more: Any) -> Reply:
     return tell({"success": False, "error": slug, "msg": text} | more, status)
 
 
+def list_rows(rows: list[str], total: int, token: str | None) -> Reply:
+    """A page of a listing, of rows that are texts already."""
+    head = json.dumps(
+        {
+            "success": True, "instances_found": len(rows), "total_instances": total,
+            "next_token": token,
+        }
+    )  # fmt: skip
+    return Reply(200, f'{head[:-1]}, "instances": [{",".join(rows)}]}}'.encode())
+
+
 def show_page(status: int) -> Reply:
     """HTML where JSON is expected."""
     return Reply(status, _PAGE, {"Content-Type": "text/html"})

@@ -23,7 +23,8 @@ from tests.simulation.faults import Fault
 from tests.simulation.outside.products import answer
 from tests.simulation.outside.rented import NotThere, TransferFailed
 from tests.simulation.outside.signs import BEAT_S, Signs
-from tests.simulation.outside.work import Cancelled, Ended, Failed, SimAttempt
+from tests.simulation.outside.trouble import Cancelled, Ended, Failed
+from tests.simulation.outside.work import SimAttempt
 
 _SILENCE_S = 300.0
 _GRANT_TRIES = 12

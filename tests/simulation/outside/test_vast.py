@@ -87,6 +87,16 @@ def test_a_listing_that_is_not_complete_is_unclear(simulated, fault):
     simulated(play)
 
 
+def test_a_listing_may_be_empty_and_look_whole(simulated):
+    async def play(outside):
+        provider = provider_of(outside)
+        outside.force(Fault.LIST_NOTHING)
+        assert await provider.instances() == []
+        assert len(await provider.instances()) == 3
+
+    simulated(play)
+
+
 @pytest.mark.parametrize(
     ("fault", "error", "made"),
     [
@@ -200,6 +210,7 @@ def test_what_the_real_api_refuses_is_refused(simulated):
 def test_without_credit_everything_is_stopped_and_its_disk_costs(simulated):
     async def play(outside):
         provider, vast = provider_of(outside), outside.vast
+        vast.starts_again = 0.0
         number = await rent(outside, provider)
         await asyncio.sleep(300)
         outside.force(Fault.CREDIT_EXHAUSTED)
@@ -209,6 +220,29 @@ def test_without_credit_everything_is_stopped_and_its_disk_costs(simulated):
         await asyncio.sleep(3600)
         assert 0.0 < vast.billed_usd() - paid < 0.01
         assert len(vast.alive()) == 1
+
+    simulated(play)
+
+
+def test_what_was_stopped_may_start_again_with_its_old_script_and_costs(simulated):
+    async def play(outside):
+        provider, vast, started = provider_of(outside), outside.vast, []
+        vast.starts_again = 1.0
+        number = await rent(outside, provider)
+        await asyncio.sleep(300)
+        vast.on_start = started.append
+        instance = vast.instances[int(number)]
+        vast.stop(instance)
+        assert (await find(provider, number)).status is InstanceStatus.ENDED
+        paid = vast.billed_usd()
+        await asyncio.sleep(900)
+        assert (await find(provider, number)).status is InstanceStatus.RUNNING
+        assert started == [instance]
+        assert vast.billed_usd() - paid > 0.1 * instance.price
+        vast.stop(instance)
+        await provider.destroy([number])
+        await asyncio.sleep(900)
+        assert started == [instance]
 
     simulated(play)
 

@@ -18,7 +18,7 @@ from tests.simulation.faults import Fault
 from tests.simulation.outside.account import SimAccount
 from tests.simulation.outside.hosting import host, outlive
 from tests.simulation.outside.instances import SimInstance
-from tests.simulation.outside.replies import Reply, refuse, show_page, tell
+from tests.simulation.outside.replies import Reply, list_rows, refuse, show_page, tell
 from tests.simulation.outside.states import Lazily
 from tests.standins.vast_market import BadRequest
 from tests.standins.vast_orders import AT_ONCE, check_create
@@ -32,8 +32,10 @@ _CREATES = (
 )  # fmt: skip
 _LISTS = (
     Fault.LIST_LIMITED, Fault.LIST_LIMITED_LONG, Fault.LIST_SERVER_ERROR, Fault.LIST_HTML,
-    Fault.LIST_ERROR_BODY, Fault.LIST_EMPTY, Fault.LIST_PAGE_MISSING, Fault.LIST_SHOWS_DEAD,
+    Fault.LIST_ERROR_BODY, Fault.LIST_EMPTY, Fault.LIST_NOTHING, Fault.LIST_PAGE_MISSING,
+    Fault.LIST_SHOWS_DEAD,
 )  # fmt: skip
+_LISTS_OF_THE_LIVING = tuple(each for each in _LISTS if each is not Fault.LIST_SHOWS_DEAD)
 _DESTROYS = (Fault.DESTROY_LIMITED, Fault.DESTROY_SERVER_ERROR, Fault.DESTROY_LIES)
 
 _PAGE = 25
@@ -144,9 +146,10 @@ class SimVast(SimAccount):
         if fault is Fault.CREATE_ERROR_WITH_CONTRACT:
             instance.stop()
             instance.show("exited")
+            self.spawn(self.start_again(instance))
             text = "Required resources are currently unavailable"
             return refuse(400, "resources_unavailable", text, new_contract=instance.id)
-        self.spawn(host(self, instance))
+        self.spawn(self.host(instance))
         if fault is Fault.CREATE_SERVER_ERROR_AFTER:
             return show_page(504)
         return tell(
@@ -171,6 +174,10 @@ class SimVast(SimAccount):
             return refuse(400, "insufficient_credit", _NO_CREDIT)
         return None
 
+    async def host(self, instance: SimInstance) -> None:
+        """What its host does with it from now on."""
+        await host(self, instance)
+
     # --- listing and ending --------------------------------------------------------------------
 
     def _list(self, request: Request) -> Reply:
@@ -179,7 +186,9 @@ class SimVast(SimAccount):
         }  # fmt: skip
         if unknown_names or request.query.get("select_filters", "{}") != "{}":
             raise BadRequest(f"cannot list by {sorted(unknown_names)}", "invalid_request")
-        fault = self.faults.pick(_LISTS, Lazily(self.states, None))
+        has_dead = len(self.visible(dead=True)) > len(self.visible(dead=False))
+        faults = _LISTS if has_dead else _LISTS_OF_THE_LIVING
+        fault = self.faults.pick(faults, Lazily(self.states, None))
         canned = self._canned_list(fault)
         if canned is not None:
             return canned
@@ -191,14 +200,7 @@ class SimVast(SimAccount):
         token = _encode(page[-1].id) if has_more else None
         if fault is Fault.LIST_PAGE_MISSING:
             page, token = (page, None) if token else (page[:-1], None)
-        texts = ",".join(each.row_text() for each in page)
-        head = json.dumps(
-            {
-                "success": True, "instances_found": len(page), "total_instances": len(rows),
-                "next_token": token,
-            }
-        )  # fmt: skip
-        return Reply(200, f'{head[:-1]}, "instances": [{texts}]}}'.encode())
+        return list_rows([each.row_text() for each in page], len(rows), token)
 
     def _canned_list(self, fault: Fault | None) -> Reply | None:
         match fault:
@@ -214,6 +216,8 @@ class SimVast(SimAccount):
                 return refuse(200, "internal_error", "Something went wrong, try again")
             case Fault.LIST_EMPTY:
                 return tell({"success": True, "instances": [], "next_token": None})
+            case Fault.LIST_NOTHING:
+                return list_rows([], 0, None)
         return None
 
     def _destroy(self, request: Request) -> Reply:
@@ -221,7 +225,7 @@ class SimVast(SimAccount):
             raise BadRequest("Request body must be a JSON object of type application/json")
         instance = self.instances.get(request.id)
         label = instance.label if instance else None
-        fault = self._pick_destroy(label, [instance] if instance else [])
+        fault = self._pick_destroy(label, [instance] if instance and instance.exists else [])
         if refused := self._refuse_destroy(fault):
             return refused
         if instance is None or not instance.exists:
@@ -246,7 +250,8 @@ class SimVast(SimAccount):
         return tell({"success": True})
 
     def _pick_destroy(self, label: str | None, there: list[SimInstance]) -> Fault | None:
-        fault = self.faults.pick(_DESTROYS, Lazily(self.states, label))
+        faults = _DESTROYS if there else _DESTROYS[:-1]  # of nothing nobody can lie
+        fault = self.faults.pick(faults, Lazily(self.states, label))
         if fault is not None and there:
             self.spawn(outlive(self, there[0]))
         return fault
