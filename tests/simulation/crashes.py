@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
+from tests.simulation.playing import play
 from tests.simulation.scenes import ANY, Death, Fate, Spot
-from tests.simulation.scripts import SCENES, play
+from tests.simulation.scripts import SCENES
 
 #: The first and the second time are two transactions of one function, or two rows; what comes
 #: again after that is a loop.

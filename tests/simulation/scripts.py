@@ -3,20 +3,16 @@
 A script says what people do, and waits for what comes of it, however often the program dies.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from controller.places import job_prefix
 from controller.queue import DRAINED, PAUSED
 from controller.states import GIVEN_BACK
-from tests.simulation.copies import find_bad_copies, has_copy_since, simulated_copies
+from tests.simulation.copies import find_bad_copies, has_copy_since
 from tests.simulation.faults import Fault
 from tests.simulation.people import ADMIN, ANN, BOB
-from tests.simulation.plan import Plan
-from tests.simulation.scenes import Death, Scene
-from tests.simulation.world import Outcome, run_seed
+from tests.simulation.scenes import Scene
 
 _GUEST = 10
 _DEAR_USD = 0.2
@@ -252,34 +248,3 @@ SCENES: dict[str, tuple[Callable[[Scene], Awaitable[None]], dict[str, Any]]] = {
     "backup": (back_up, {"settings": {"backup_s": 60.0}}),
     "local": (work_here, {"settings": {"provider": "local"}}),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """A run of a scene."""
-
-    outcome: Outcome
-    passed: Counter[str]
-    """How often it was at each point, since the last death where there was one."""
-    died_at: list[str]
-    """The points of its deaths."""
-
-
-def play(scene: str, deaths: tuple[Death, ...] = (), *, surveys: bool = True) -> Played:
-    """A run of one scene in which the program dies so often, one death after another."""
-    script, shape = SCENES[scene]
-    shape = dict(shape)
-    settings = {"idle_s": 20.0, **shape.pop("settings", {})}
-    attributes = {
-        "script": script, "deaths": deaths, "surveys": surveys, "ages": shape.pop("ages", False),
-    }  # fmt: skip
-    plan = Plan(seed=1, rate=0.0, shuffles=False, settings=settings, **shape)
-    made: list[Scene] = []
-
-    def make(*arguments: Any, **options: Any) -> Scene:
-        made.append(type("Scene", (Scene,), attributes)(*arguments, **options))
-        return made[0]
-
-    with simulated_copies():
-        outcome = run_seed(plan, make=make)
-    return Played(outcome, made[0].passed, made[0].died_at)

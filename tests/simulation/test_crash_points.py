@@ -5,8 +5,9 @@ import pytest
 from controller.loops.reap import Reap
 from controller.providers.vast import VastProvider
 from tests.simulation.crashes import all_deaths, all_recoveries, draw_pair, examine, survey
+from tests.simulation.playing import play
 from tests.simulation.scenes import ANY, Death, Fate, Spot
-from tests.simulation.scripts import SCENES, play
+from tests.simulation.scripts import SCENES
 
 PARTS = 12
 PAIRS, PAIRS_A_TEST = 60, 5
