@@ -150,18 +150,19 @@ def test_a_day_of_two_hundred_jobs_leaks_nothing():
 
 
 def test_what_is_held_is_weighed_with_all_that_is_in_it():
+    # much beside what tests before this one have left, which may go meanwhile
     before = weigh_all()
-    held = [{"a list": ["of texts" * 1000]}, b"of bytes" * 1000]
-    assert 16_000 < weigh_all() - before < 20_000
+    held = [{"a list": ["of texts" * 100_000]}, b"of bytes" * 100_000]
+    assert 1_500_000 < weigh_all() - before < 1_700_000
     del held
-    assert abs(weigh_all() - before) < 2_000
+    assert abs(weigh_all() - before) < 100_000
 
 
 def test_what_a_module_keeps_is_found():
     before = weigh_modules()
-    with patch.object(policy, "_kept", ["x" * 10_000], create=True):
-        assert weigh_modules() - before > 10_000
-    assert abs(weigh_modules() - before) < 2_000
+    with patch.object(policy, "_kept", ["x" * 1_000_000], create=True):
+        assert weigh_modules() - before > 900_000
+    assert abs(weigh_modules() - before) < 100_000
 
 
 def forget() -> None:
