@@ -64,6 +64,7 @@ class Wish:
 
     need: Need
     in_gb: float
+    """What the machine fetches: the source, and of a later attempt what earlier ones have left."""
     out_gb: float
     max_usd_per_hour: float
     cuda: float | None
@@ -74,6 +75,8 @@ class Wish:
     """What may still be reserved for the job."""
     avoid: frozenset[str] = frozenset()
     """Machines on which it failed before."""
+    saved_gb: float = 0.0
+    """Segments that it puts into storage as they are finished, beside the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,8 @@ def wish_for(job: Job, settings: Settings, duration_s: float) -> Wish:
     """What a job asks of a rented machine, from the facts of its video."""
     in_gb = job.source_bytes / 1e9
     out_gb = output_gb(job.facts, job.task, in_gb)
+    saved_gb = out_gb if job.sample_of is None else 0.0
+    goes_on = job.attempts > 0 or job.predecessor is not None
     cpu = settings.runner_device == "cpu"
     return Wish(
         need=Need(
@@ -139,8 +144,9 @@ def wish_for(job: Job, settings: Settings, duration_s: float) -> Wish:
             min_gpu_ram_gb=0.0 if cpu else memory_gb(job.facts, job.task),
             min_duration_s=duration_s,
         ),
-        in_gb=in_gb,
+        in_gb=in_gb + (saved_gb if goes_on else 0.0),
         out_gb=out_gb,
+        saved_gb=saved_gb,
         max_usd_per_hour=price_cap(job, settings),
         cuda=None if cpu else parse_image_cuda(settings.image),
         max_seconds=time_limit_s(job, settings),
@@ -175,9 +181,10 @@ def transfer_seconds(wish: Wish, offer: Offer) -> float:
 def traffic_usd(
     wish: Wish, *, usd_per_gb_down: float, usd_per_gb_up: float, with_image: bool
 ) -> float:
-    """What moving a job's input and result costs, and the image where it has to be fetched."""
+    """What moving a job's input, its segments and its result costs, and the image where it has to
+    be fetched."""
     down_gb = wish.in_gb + (IMAGE_GB if with_image else 0.0)
-    return down_gb * usd_per_gb_down + wish.out_gb * usd_per_gb_up
+    return down_gb * usd_per_gb_down + (wish.out_gb + wish.saved_gb) * usd_per_gb_up
 
 
 def judge(

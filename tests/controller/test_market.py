@@ -119,3 +119,20 @@ def test_memory_and_time_grow_with_the_work(job):
     assert auto == market.work_seconds(FACTS, Task(model="realesr-general-x4v3"), offer)
     assert auto > market.work_seconds(FACTS, Task(), offer, "cpu") == once
     assert market.work_seconds(FACTS, Task(mode=Mode.BOTH), offer) > auto
+
+
+def test_traffic_is_of_the_result_and_of_its_segments(job):
+    def gigabytes(each, **prices):
+        wish = market.wish_for(each, Settings(provider="vast"), 9000.0)
+        none = {"usd_per_gb_down": 0.0, "usd_per_gb_up": 0.0, "with_image": False}
+        return market.traffic_usd(wish, **none | prices)
+
+    film = dataclasses.replace(job, source_bytes=2 * 10**9)
+    out_gb = market.wish_for(film, Settings(provider="vast"), 9000.0).out_gb
+    assert gigabytes(film, usd_per_gb_up=1.0) == pytest.approx(2 * out_gb)
+    assert gigabytes(film, usd_per_gb_down=1.0) == pytest.approx(2.0)
+    # a later attempt fetches what earlier ones have left; a sample saves nothing
+    again = dataclasses.replace(film, attempts=1)
+    assert gigabytes(again, usd_per_gb_down=1.0) == pytest.approx(2.0 + out_gb)
+    sample = dataclasses.replace(film, sample_of="01J")
+    assert gigabytes(sample, usd_per_gb_up=1.0) == pytest.approx(out_gb)
