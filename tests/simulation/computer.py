@@ -28,6 +28,9 @@ class Computer:
         self.backup: Path | None = None
         self.replaced = False
         """The database was replaced by an older one: what came since is not known to anybody."""
+        self.lost_outputs: set[str] = set()
+        """What was published in that time."""
+        self._outputs: set[str] = set()
         self._world = world
         self._deployment, self._faults = world.deployment, world.faults
 
@@ -132,6 +135,7 @@ class Computer:
                 self.backup = back_up(
                     settings.database, settings.backups_dir, why="schedule", clock=world.clock
                 )
+                self._outputs = set(world.objects.keys("output/"))
                 world.tell("a backup is made")
         elif not self.replaced and self._faults.hit(Fault.OLD_BACKUP, states, weight=0.2):
             how = world.rng.choice((self._lose_database, self._damage_database, self._restore))
@@ -157,6 +161,7 @@ class Computer:
         finally:
             lock.release()
         self._deployment.before_start = lambda: None
+        self.lost_outputs = set(world.objects.keys("output/")) - self._outputs
         world.watching.forget(self._read_states)
 
     def _lose_database(self) -> None:

@@ -81,10 +81,12 @@ class Verdict:
                 self._check_output(job)
 
     def _is_left(self, job: dict, keys: list[str]) -> bool:
-        """Whether nobody may be there to tidy up, or to know of the attempt that made it: one that
-        came after the backup that was restored."""
+        """Whether nobody may be there to tidy up, or to know of it or of the attempt that made it:
+        they came after the backup that was restored."""
         if self._world.plan.ends_dead or not self._world.computer.replaced:
             return self._world.plan.ends_dead
+        if self._world.computer.lost_outputs.issuperset(keys):
+            return True
         known = self._world.rows("SELECT number FROM attempts WHERE job = ?", job["id"])
         names = {f"{job['id']}/{row['number']}" for row in known}
         data = [self._world.objects.newest(key) or b"{}" for key in keys]
