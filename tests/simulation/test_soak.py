@@ -178,6 +178,8 @@ def test_what_is_held_is_weighed_with_all_that_is_in_it():
     assert abs(weigh_all() - before) < 100_000
 
 
+# libraries that other tests have loaded warn when some of their names are looked at
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_what_a_module_keeps_is_found():
     before = weigh_modules()
     with patch.object(policy, "_kept", ["x" * 1_000_000], create=True):
