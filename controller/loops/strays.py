@@ -23,6 +23,7 @@ import logging
 from controller.errors import ControllerError, NotStored
 from controller.log_ids import logged
 from controller.loops.context import Context
+from controller.loops.tasks import Tasks
 from controller.places import output_key
 from controller.records import Claim, Job
 from controller.states import AttemptState
@@ -34,39 +35,28 @@ _READ_BYTES = 16 << 20
 """Up to this size it is hashed at each look; of larger ones the size is enough until the last."""
 _AT_ONCE = 4
 
-_Key = tuple[str, int, str]
-
 
 class Strays:
     """Settles the claims on keys, each in a task of its own: a copy may take an hour."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._settling: dict[_Key, asyncio.Task[None]] = {}
+        self._settling: Tasks[tuple[str, int, str]] = Tasks()
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     def begin(self) -> None:
         """Look at every claim that is not being looked at."""
         for claim in self._context.store.claims.of_ended():
-            key = (claim.job, claim.attempt, claim.key)
-            if key in self._settling:
-                continue
-            task = asyncio.create_task(self._settle(claim))
-            self._settling[key] = task
-            task.add_done_callback(functools.partial(self._forget, key))
+            key = claim.job, claim.attempt, claim.key
+            self._settling.start(key, functools.partial(self._settle, claim))
 
     async def settle(self) -> None:
         """Wait for the looks that are under way."""
-        await asyncio.gather(*self._settling.values(), return_exceptions=True)
+        await self._settling.settle()
 
     async def close(self) -> None:
         """Drop the looks under way; they begin anew after a restart."""
-        for task in self._settling.values():
-            task.cancel()
-        await self.settle()
-
-    def _forget(self, key: _Key, _: asyncio.Task[None]) -> None:
-        self._settling.pop(key, None)
+        await self._settling.close()
 
     async def _settle(self, claim: Claim) -> None:
         async with self._gate:
@@ -103,12 +93,13 @@ class Strays:
             if digest == job.output_sha256 or (digest is None and not is_last):
                 return
         attempts = self._context.store.attempts.of_job(job.id)
-        source = next((each for each in attempts if each.state is AttemptState.VERIFIED), None)
+        verified = [each for each in attempts if each.state is AttemptState.VERIFIED]
         try:
-            if source is None:
-                raise NotStored("there is no attempt whose output it is")
-            await storage.copy(output_key(source), key)
+            for source in verified:
+                await storage.copy(output_key(source), key)
         except NotStored:
+            verified = []
+        if verified:
+            log.info("The result of job %s is copied again: an earlier copy may be late", job.id)
+        else:
             log.error("The result of job %s is not copied again: its output is gone", job.id)
-            return
-        log.info("The result of job %s is copied again: an earlier copy may be late", job.id)

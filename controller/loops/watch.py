@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 
 from controller import policy
@@ -11,6 +12,7 @@ from controller.log_ids import logged
 from controller.loops.context import Context, end_attempt
 from controller.loops.granting import write_grant
 from controller.loops.publish import Publisher
+from controller.loops.tasks import Tasks
 from controller.records import Attempt, Job, Machine
 from controller.states import AnyReason, AttemptState, MachineState, Reason
 from controller.terms import time_limit_s
@@ -32,7 +34,7 @@ class Watch:
     def __init__(self, context: Context, publisher: Publisher) -> None:
         self._context = context
         self._publisher = publisher
-        self._checking: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._checking: Tasks[tuple[str, int]] = Tasks()
         self._ordered: dict[str, tuple[object, ...]] = {}
         """What each machine was last told by this process."""
         self._asked: dict[str, float] = {}
@@ -51,13 +53,11 @@ class Watch:
 
     async def settle(self) -> None:
         """Wait for the checks of results that are under way."""
-        await asyncio.gather(*self._checking.values(), return_exceptions=True)
+        await self._checking.settle()
 
     async def close(self) -> None:
         """Drop the checks under way; they begin anew after a restart."""
-        for task in self._checking.values():
-            task.cancel()
-        await self.settle()
+        await self._checking.close()
 
     def _forget(self, watched: set[str]) -> None:
         """What was remembered of machines that are watched no more."""
@@ -203,10 +203,8 @@ class Watch:
                 self._context, attempt, AttemptState.FAILED, reason_told, result.detail[:500]
             )
         else:
-            key = (attempt.job, attempt.number)
-            task = asyncio.create_task(self._publish(job, attempt, result))
-            self._checking[key] = task
-            task.add_done_callback(lambda _: self._checking.pop(key, None))
+            key = attempt.job, attempt.number
+            self._checking.start(key, functools.partial(self._publish, job, attempt, result))
 
     @logged
     async def _publish(self, job: Job, attempt: Attempt, result: Result) -> None:

@@ -5,6 +5,7 @@ See :mod:`test_teeth`.
 
 import itertools
 from contextlib import contextmanager
+from functools import partial
 from unittest.mock import patch
 
 from bot.feed.inbox import Inbox as Feed
@@ -64,26 +65,17 @@ def stumble_unseen(real):
 
 
 @contextmanager
-def taken_in_twice():
+def taken_in_twice(handler):
     with (
         patch.object(Feed, "_feed_once", feed_twice(Feed._feed_once)),
-        patch.object(taking, "make_key", know_no_request(taking.make_key)),
-    ):
-        yield
-
-
-@contextmanager
-def batches_taken_in_twice():
-    with (
-        patch.object(Feed, "_feed_once", feed_twice(Feed._feed_once)),
-        patch.object(batch, "make_key", know_no_request(batch.make_key)),
+        patch.object(handler, "make_key", know_no_request(handler.make_key)),
     ):
         yield
 
 
 HANDLING = {
-    "the same update is taken in twice": ("7: . jobs", taken_in_twice),
-    "a batch is taken in twice": ("7: . batches", batches_taken_in_twice),
+    "the same update is taken in twice": ("7: . jobs", partial(taken_in_twice, taking)),
+    "a batch is taken in twice": ("7: . batches", partial(taken_in_twice, batch)),
     "a statement is wrong, on a disk that fails": (
         "10: .*no such column",
         instead(Memory, "inbox_add", ask_for_no_column),
